@@ -1,0 +1,56 @@
+"""What a check says when the answer is not a plain pass or a failed assertion.
+
+A smoke file is plain pytest: an `assert` that holds is a pass, one that does not
+is a fail. These add the other two verdicts, a remedy, and numbers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NoReturn
+
+import pytest
+
+MEASUREMENTS = "jaxpad_measurements"  # the pytest user property that carries numbers
+
+
+class Failed(AssertionError):
+    """A check that failed for a known cause: the message names it, the remedy mends it."""
+
+    def __init__(self, message: str, remedy: str) -> None:
+        super().__init__(message)
+        self.remedy = remedy
+
+
+class Inconclusive(Exception):
+    """A check that could not be answered, with the reason and what to do about it."""
+
+    def __init__(self, reason: str, remedy: str = "") -> None:
+        super().__init__(reason)
+        self.remedy = remedy
+
+
+def not_applicable(reason: str) -> NoReturn:
+    """End this check: its question does not arise here."""
+    pytest.skip(reason)
+
+
+def measurer(record: Callable[[str, object], None]) -> Callable[..., None]:
+    """A function that files a number with the check that measured it.
+
+    `record` is pytest's own `record_property`.
+    """
+
+    def measure(
+        name: str,
+        value: float | str,
+        unit: str = "",
+        *,
+        spread: float | None = None,
+        gate: str | None = None,
+        source: str | None = None,
+    ) -> None:
+        number: dict[str, Any] = {"name": name, "value": value, "unit": unit}
+        record(MEASUREMENTS, number | {"spread": spread, "gate": gate, "source": source})
+
+    return measure

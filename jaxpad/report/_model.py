@@ -1,0 +1,117 @@
+"""What a smoke run found, as plain data: the content of smoke.json.
+
+`smoke.schema.json` beside this file is the same thing for readers of the JSON;
+a test holds the two together.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from jaxpad.verdict import Verdict, overall
+
+SCHEMA_VERSION = 1
+
+
+@dataclass(frozen=True)
+class Fact:
+    """Something read from the machine: its value, or the reason there is none."""
+
+    value: str | None
+    reason: str | None = None
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """A number a check measured, with the bound it is held to, if any."""
+
+    name: str
+    value: float | str
+    unit: str = ""
+    spread: float | None = None  # interquartile range, in the same unit
+    gate: str | None = None  # the bound, in words: "at least 120"
+    source: str | None = None  # where the bound comes from
+
+
+@dataclass(frozen=True)
+class CheckResult:
+    """One question and its answer."""
+
+    file: str  # "test_jit.py"
+    name: str  # "test_new_shape_recompiles"
+    question: str  # first line of the check's docstring
+    verdict: Verdict
+    reason: str = ""  # why it is not a pass: one or a few lines
+    remedy: str = ""  # what to do about it
+    seconds: float = 0.0
+    measurements: tuple[Measurement, ...] = ()
+    output: str = ""  # traceback and captured output, last lines
+
+    @property
+    def id(self) -> str:
+        return f"{self.file}::{self.name}"
+
+
+@dataclass(frozen=True)
+class Device:
+    """One device as JAX names it."""
+
+    id: int
+    platform: str
+    kind: str
+
+
+@dataclass(frozen=True)
+class Platform:
+    """Where JAX was to compute, where it did, and why."""
+
+    requested: str  # auto, gpu, cpu
+    expected: str  # gpu or cpu
+    found: str | None  # None: JAX did not start
+    why: str
+    evidence: tuple[str, ...] = ()
+    devices: tuple[Device, ...] = ()
+
+
+@dataclass(frozen=True)
+class EffectiveFlag:
+    """One flag as XLA will read it, and which layer it came from."""
+
+    name: str
+    value: str
+    origin: str
+
+
+@dataclass(frozen=True)
+class XlaFlags:
+    """The whole XLA_FLAGS string, what it parses to, and what XLA would drop."""
+
+    text: str
+    flags: tuple[EffectiveFlag, ...] = ()
+    dropped: str = ""
+
+
+@dataclass(frozen=True)
+class Report:
+    """A whole smoke run."""
+
+    jaxpad: str  # version of jaxpad
+    started: str  # ISO 8601, UTC
+    seconds: float
+    command: tuple[str, ...]
+    profile: str | None
+    node: str
+    platform: Platform
+    xla_flags: XlaFlags
+    versions: dict[str, Fact] = field(default_factory=dict)
+    host: dict[str, Fact] = field(default_factory=dict)
+    environment: dict[str, str] = field(default_factory=dict)  # XLA_*, JAX_*, NCCL_*, CUDA_*
+    checks: tuple[CheckResult, ...] = ()
+    interrupted: str | None = None  # the signal that ended the run early
+
+    @property
+    def verdict(self) -> Verdict:
+        return overall(check.verdict for check in self.checks)
+
+    def count(self, verdict: Verdict) -> int:
+        return sum(check.verdict is verdict for check in self.checks)

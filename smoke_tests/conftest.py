@@ -1,0 +1,15 @@
+"""Fixtures that every check may use."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from jaxpad import checks
+
+
+@pytest.fixture
+def measure(record_property: Callable[[str, object], None]) -> Callable[..., None]:
+    """`measure("gemm", 812.0, "GFLOP/s", spread=3.1)` files a number with the check."""
+    return checks.measurer(record_property)
