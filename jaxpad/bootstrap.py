@@ -1,0 +1,127 @@
+"""From a plain Python to a task: make an environment from the pins, then run the task in it.
+
+    python3 -m jaxpad.bootstrap smoke    # the packages this machine calls for
+    python3 -m jaxpad.bootstrap test     # the development packages
+
+Standard library only: it runs before anything is installed. Each set of packages has an
+environment of its own, `.venv-<set>`, renewed when its pins or the Python change.
+"""
+
+from __future__ import annotations
+
+import sys
+
+if sys.version_info < (3, 11):  # noqa: UP036 - said in one sentence before any newer syntax is met
+    sys.exit(
+        f"jaxpad needs Python 3.11 or newer and this is {sys.version.split()[0]}: "
+        "install one and start this with it, for example python3.12 -m jaxpad.bootstrap"
+    )
+
+import argparse
+import hashlib
+import importlib.util
+import os
+import shlex
+import shutil
+import subprocess
+import venv
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NoReturn
+
+from jaxpad import host
+
+HOME = Path(__file__).resolve().parent.parent
+SETS = ("cpu", "cuda12", "cuda13", "proof", "dev")
+DEVELOPMENT_TASKS = ("test", "lint", "lock")
+STAMP = "jaxpad-pins"  # in the environment: what was installed into it
+
+
+def main() -> NoReturn:
+    """Set up and become the task; a failure to set up is one sentence and exit code 2."""
+    options = _arguments()
+    packages = options.packages or choose(options.task)
+    try:
+        python = prepare(packages)
+    except (OSError, subprocess.CalledProcessError) as error:
+        _give_up(f"could not set up requirements/{packages}.txt: {error}; see the lines above")
+    os.chdir(HOME)
+    argv = [str(python), "-m", "jaxpad", options.task, *options.rest]
+    _say(argv)
+    os.execv(python, argv)  # noqa: S606 - become the task: signals and exit code are its own
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="python3 -m jaxpad.bootstrap",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--packages", choices=SETS, help="which requirements/*.txt to install")
+    parser.add_argument("task", help="the invoke task to run, with its options after it")
+    parser.add_argument("rest", nargs=argparse.REMAINDER, help=argparse.SUPPRESS)
+    return parser.parse_args()
+
+
+def choose(task: str) -> str:
+    """The set a task needs here: development tools, CUDA where a GPU shows, else CPU."""
+    if task in DEVELOPMENT_TASKS:
+        return "dev"
+    return "cuda12" if host.gpu_evidence() else "cpu"
+
+
+def prepare(packages: str) -> Path:
+    """Make or renew `.venv-<packages>` and return its Python.
+
+    Raises OSError or CalledProcessError if pip or the folder fails.
+    """
+    folder = HOME / f".venv-{packages}"
+    python = folder / "bin" / "python"
+    pins = HOME / "requirements" / f"{packages}.txt"
+    stamp = folder / STAMP
+    wanted = f"{sys.version}\n{hashlib.sha256(pins.read_bytes()).hexdigest()}\n"
+    if stamp.is_file() and stamp.read_text() == wanted:
+        return python
+    _need_ensurepip()
+    _note(
+        f"making {folder.name} from requirements/{pins.name}; the first time takes a minute or two"
+    )
+    venv.create(folder, clear=True, with_pip=True)
+    _call([str(python), "-m", "pip", "install", "--require-hashes", "-r", str(pins)])
+    stamp.write_text(wanted)
+    return python
+
+
+def _need_ensurepip() -> None:
+    """Debian and Ubuntu keep the part of Python that installs pip in a package of its own."""
+    if importlib.util.find_spec("ensurepip"):
+        return
+    package = f"python{sys.version_info.major}.{sys.version_info.minor}-venv"
+    root = [] if os.geteuid() == 0 else ["sudo"]
+    if not all(map(shutil.which, ["apt-get", *root])):
+        _give_up(f"this Python cannot make environments: install {package} and start again")
+    _note(f"this Python cannot make environments yet; installing {package}")
+    _call([*root, "apt-get", "update"])
+    _call([*root, "apt-get", "install", "--yes", "--no-install-recommends", package])
+
+
+def _call(argv: Sequence[str]) -> None:
+    _say(argv)
+    subprocess.run(argv, check=True)
+
+
+def _say(argv: Sequence[str]) -> None:
+    _note(f"+ {shlex.join(argv)}")
+
+
+def _note(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)  # noqa: T201 - for people, beside pip's own
+
+
+def _give_up(sentence: str) -> NoReturn:
+    _note(f"jaxpad: {sentence}")
+    sys.exit(2)
+
+
+if __name__ == "__main__":
+    main()

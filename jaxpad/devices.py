@@ -1,0 +1,88 @@
+"""Start JAX in a child and say what it found: the devices, or why there are none.
+
+Run as a program (`python -m jaxpad.devices`) it starts JAX and prints one JSON line.
+A fatal XLA flag, a wrong plugin or a hanging driver ends that child, not the caller.
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+import json
+import subprocess
+import sys
+import traceback
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+PLUGINS = ("jax-cuda12-plugin", "jax-cuda13-plugin", "jax-cuda12-pjrt", "jax-cuda13-pjrt")
+GPU_PLATFORMS = ("gpu", "cuda")
+_MARK = "jaxpad-devices:"  # plugins print to stdout too
+
+
+@dataclass(frozen=True)
+class Started:
+    """JAX as one process saw it come up."""
+
+    platform: str | None = None  # "cpu" or "gpu"; None: JAX did not start
+    xla: str | None = None  # the backend's own description of its XLA and CUDA build
+    devices: tuple[tuple[int, str], ...] = ()  # (id, device kind)
+    error: str | None = None  # why JAX did not start
+    log: str = ""  # what it wrote on stderr
+
+
+def start(environ: Mapping[str, str], limit: float = 180.0) -> Started:
+    """Start JAX in a child under `environ`, within `limit` seconds."""
+    argv = [sys.executable, "-m", "jaxpad.devices"]
+    try:
+        done = subprocess.run(
+            argv, env=dict(environ), capture_output=True, text=True, timeout=limit
+        )
+    except subprocess.TimeoutExpired as late:
+        log = late.stderr.decode(errors="replace") if isinstance(late.stderr, bytes) else ""
+        return Started(error=f"JAX did not start within {limit:.0f} s", log=log)
+    line = next((x for x in done.stdout.splitlines() if x.startswith(_MARK)), None)
+    if line is None:
+        return Started(error=_last_words(done.stderr, done.returncode), log=done.stderr)
+    fields = json.loads(line.removeprefix(_MARK))
+    devices = tuple((int(number), str(kind)) for number, kind in fields.pop("devices"))
+    return Started(**fields, devices=devices, log=done.stderr)
+
+
+def _last_words(stderr: str, code: int) -> str:
+    """The line that says why a process died: a fatal log line, or the last one."""
+    lines = [line.strip() for line in stderr.splitlines() if line.strip()]
+    fatal = [line for line in lines if line.startswith("F0") or "Unknown flag" in line]
+    return (fatal or lines or [f"JAX's process ended with code {code} and no message"])[-1]
+
+
+def installed(packages: tuple[str, ...] = ("jax", "jaxlib", *PLUGINS)) -> dict[str, str]:
+    """The version of each of `packages` that is installed; the others are left out."""
+    found = {}
+    for package in packages:
+        try:
+            found[package] = importlib.metadata.version(package)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+def _describe() -> dict[str, Any]:
+    try:
+        import jax
+        from jax.extend import backend
+
+        devices = jax.devices()
+        client = backend.get_backend()
+        return {
+            "platform": devices[0].platform,
+            "xla": client.platform_version,
+            "devices": [(device.id, device.device_kind) for device in devices],
+        }
+    except Exception as error:
+        traceback.print_exc()
+        return {"devices": [], "error": f"{type(error).__name__}: {error}"}
+
+
+if __name__ == "__main__":
+    print(_MARK + json.dumps(_describe()))  # noqa: T201 - the parent reads it

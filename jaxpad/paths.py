@@ -1,0 +1,27 @@
+"""Where the folders that a user sees (configs, smoke_tests, tasks.py) are."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+_PACKAGE = Path(__file__).resolve().parent
+
+
+def _home() -> Path:
+    checkout = _PACKAGE.parent
+    return checkout if (checkout / "tasks.py").is_file() else _PACKAGE / "_home"
+
+
+HOME = _home()  # the checkout, or the copy inside an installed package
+CONFIGS = HOME / "configs"
+SMOKE_TESTS = HOME / "smoke_tests"
+
+
+def user_cache() -> Path:
+    """The user's cache folder for jaxpad: $XDG_CACHE_HOME/jaxpad or ~/.cache/jaxpad.
+
+    Source: the XDG base directory specification, which says to ignore a relative path.
+    """
+    base = Path(os.environ.get("XDG_CACHE_HOME") or "")
+    return (base if base.is_absolute() else Path.home() / ".cache") / "jaxpad"

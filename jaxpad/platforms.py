@@ -1,0 +1,157 @@
+"""Which platform JAX is expected on, and why it is not there.
+
+JAX falls back to the CPU with exit code 0. On a machine that has a GPU that is a
+failure, and this says what causes it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from jaxpad.devices import GPU_PLATFORMS, Started
+from jaxpad.errors import UsageError
+from jaxpad.host import GpuEvidence
+from jaxpad.nvml import Driver
+
+CHOICES = ("auto", "gpu", "cpu")
+INSTALL = "install the CUDA packages: pip install --require-hashes -r requirements/cuda12.txt"
+
+
+@dataclass(frozen=True)
+class Expectation:
+    """Where JAX is to compute."""
+
+    requested: str
+    platform: str  # gpu or cpu
+    why: str
+    evidence: tuple[str, ...] = ()
+
+
+def expect(
+    requested: str, environ: Mapping[str, str], gpus: GpuEvidence, driver: Driver
+) -> Expectation:
+    """What `--platform` and this machine lead one to expect.
+
+    `auto` expects a GPU if the machine shows one or JAX_PLATFORMS names one.
+    Raises UsageError for another word than auto, gpu or cpu.
+    """
+    if requested not in CHOICES:
+        raise UsageError(f"--platform {requested!r} is not one of {', '.join(CHOICES)}")
+    counted = (f"NVML counts {len(driver.names)} GPU(s)",) if driver.names else ()
+    evidence = (*gpus.sentences, *counted)
+    if requested != "auto":
+        return Expectation(requested, requested, f"--platform {requested} asks for it", evidence)
+    if evidence:
+        return Expectation(requested, "gpu", "this machine shows a GPU", evidence)
+    if _names_gpu(environ):
+        setting = f"JAX_PLATFORMS={environ['JAX_PLATFORMS']} asks for it"
+        return Expectation(requested, "gpu", setting)
+    return Expectation(requested, "cpu", "this machine shows no NVIDIA GPU")
+
+
+def _names_gpu(environ: Mapping[str, str]) -> bool:
+    platforms = environ.get("JAX_PLATFORMS", "").split(",")
+    return any(platform.startswith(GPU_PLATFORMS) for platform in platforms)
+
+
+def jax_platforms(expected: Expectation) -> dict[str, str]:
+    """The JAX_PLATFORMS to set for the checks: nothing where JAX is to choose itself.
+
+    Under `auto` on a GPU machine the user's own setting stands, so that its effect shows.
+    `cpu` stays in the list beside a GPU, since checks make virtual CPU devices.
+    """
+    if expected.requested == "gpu":
+        return {"JAX_PLATFORMS": "cuda,cpu"}
+    if expected.platform == "cpu":
+        return {"JAX_PLATFORMS": "cpu"}
+    return {}
+
+
+@dataclass(frozen=True)
+class Cause:
+    """Why something is as it is, and what mends it."""
+
+    reason: str
+    remedy: str
+
+
+def fallback(
+    environ: Mapping[str, str],
+    gpus: GpuEvidence,
+    driver: Driver,
+    packages: Mapping[str, str],
+    started: Started,
+) -> Cause:
+    """Why JAX computes on the CPU although a GPU was expected; the first cause that fits."""
+    return (
+        _forbidden(environ)
+        or _no_plugin(packages)
+        or _other_version(packages)
+        or _no_driver(gpus, driver)
+        or _refused(driver, started)
+    )
+
+
+def _forbidden(environ: Mapping[str, str]) -> Cause | None:
+    platforms = environ.get("JAX_PLATFORMS")
+    if platforms and not _names_gpu(environ):
+        return Cause(
+            f"JAX_PLATFORMS={platforms} keeps JAX off the GPU",
+            "unset JAX_PLATFORMS, or say --platform cpu if the CPU is what you want",
+        )
+    for name, hidden in (
+        ("CUDA_VISIBLE_DEVICES", ("", "-1")),
+        ("NVIDIA_VISIBLE_DEVICES", ("void",)),
+    ):
+        if environ.get(name) in hidden:
+            return Cause(f"{name}={environ[name]!r} hides every GPU", f"unset {name}")
+    return None
+
+
+def _no_plugin(packages: Mapping[str, str]) -> Cause | None:
+    if any(name.endswith("-plugin") for name in packages):
+        return None
+    return Cause("this JAX has no CUDA plugin: only the CPU packages are installed", INSTALL)
+
+
+def _other_version(packages: Mapping[str, str]) -> Cause | None:
+    jaxlib = packages.get("jaxlib")
+    odd = [
+        f"{name} {version}"
+        for name, version in packages.items()
+        if name.startswith("jax-cuda") and version != jaxlib
+    ]
+    if not odd:
+        return None
+    return Cause(f"{', '.join(odd)} does not go with jaxlib {jaxlib}", INSTALL)
+
+
+def _no_driver(gpus: GpuEvidence, driver: Driver) -> Cause | None:
+    if gpus.nodes or gpus.kernel_driver or driver.version:
+        return None
+    seen = f"{len(gpus.pci)} NVIDIA device(s) on the PCI bus, but" if gpus.pci else "there is"
+    return Cause(
+        f"{seen} no NVIDIA kernel driver and no /dev/nvidia* node",
+        "install or load the NVIDIA driver (modprobe nvidia); in a container start it with "
+        "--gpus all and the NVIDIA Container Toolkit on the host",
+    )
+
+
+def _refused(driver: Driver, started: Started) -> Cause:
+    """The driver is there and JAX could not use it: the plugin's own last error."""
+    errors = [line for line in started.log.splitlines() if "Error: " in line]
+    words = errors[-1].strip() if errors else "JAX gave no reason"
+    nvml = f"; NVML says {driver.error}" if driver.error else ""
+    return Cause(f"the CUDA plugin could not start: {words}{nvml}", _driver_remedy(words))
+
+
+def _driver_remedy(words: str) -> str:
+    if "Is it installed?" in words or "not found" in words:
+        return INSTALL
+    if "cuInit" in words or "CUDA_ERROR" in words:
+        return (
+            "the driver does not answer: run nvidia-smi; if it fails too, reload or reinstall "
+            "the driver or reboot, and in a container check --gpus and the container toolkit"
+        )
+    return "read test_environment's output; `--platform cpu` tests JAX without the GPU"

@@ -1,0 +1,135 @@
+"""One pytest child: start it, follow its events, and say how it ended."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import selectors
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from jaxpad import host
+from jaxpad.runner import recorder
+
+Event = dict[str, Any]
+_GRACE = 2.0  # seconds a hung child gets to write its stack
+
+
+def argv(folder: Path, nodes: Sequence[str]) -> list[str]:
+    """The command that runs `nodes` of the suite in `folder`."""
+    options = ["-p", recorder.__name__, "--capture=no", "-q", "--no-header", "--no-summary"]
+    config = folder / "pytest.ini"
+    options += (
+        ["-c", str(config)] if config.is_file() else ["-c", os.devnull, f"--rootdir={folder}"]
+    )
+    return [sys.executable, "-m", "pytest", *options, *nodes]
+
+
+@dataclass(frozen=True)
+class Ending:
+    """How a child ended."""
+
+    code: int  # negative: the signal, as subprocess has it
+    timed_out: bool = False
+    out_of_memory: bool = False
+
+    @property
+    def clean(self) -> bool:
+        """Pytest came to its own end: all passed (0) or some failed (1)."""
+        return self.code in (0, 1) and not self.timed_out
+
+    @property
+    def words(self) -> str:
+        """The ending as the second half of a sentence."""
+        if self.out_of_memory:
+            return "was killed by the kernel's out-of-memory killer"
+        if self.code < 0:
+            name = signal.Signals(-self.code).name
+            return f"was ended by {name} ({signal.strsignal(-self.code)})"
+        return f"ended itself with exit code {self.code}"
+
+
+class Child:
+    """A running pytest process, and its output in a file of `folder`."""
+
+    def __init__(
+        self, argv: Sequence[str], environ: Mapping[str, str], folder: Path, limit: float
+    ) -> None:
+        self._limit = limit
+        self._log = folder / "output.log"
+        self._kills = host.oom_kills()
+        self._pipe, write = os.pipe()
+        with self._log.open("wb") as log:
+            self._process = subprocess.Popen(
+                argv,
+                env=dict(environ) | {recorder.EVENTS: str(write)},
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                pass_fds=[write],
+                cwd=folder,
+                start_new_session=True,  # Ctrl-C reaches the runner alone, which ends the child
+            )
+        os.close(write)
+        self.timed_out = False
+
+    def events(self) -> Iterator[Event]:
+        """Events as they come; ends when the child does, or makes it end past its limit.
+
+        Each event carries `at`, how many bytes of output came before it.
+        """
+        pending = b""
+        deadline = time.monotonic() + self._limit
+        with selectors.DefaultSelector() as selector:
+            selector.register(self._pipe, selectors.EVENT_READ)
+            while True:
+                if not selector.select(max(0.0, deadline - time.monotonic())):
+                    self._end_hung()
+                    return
+                data = os.read(self._pipe, 65536)
+                if not data:
+                    return
+                *lines, pending = (pending + data).split(b"\n")
+                for line in lines:
+                    yield json.loads(line) | {"at": self._size()}
+                deadline = time.monotonic() + self._limit
+
+    def ending(self) -> Ending:
+        """Wait for the end and describe it."""
+        try:
+            code = self._process.wait(self._limit)
+        except subprocess.TimeoutExpired:
+            self._end_hung()
+            code = self._process.wait()
+        killed = code == -signal.SIGKILL and not self.timed_out
+        return Ending(code, self.timed_out, killed and host.oom_kills() != self._kills)
+
+    def output(self, start: int = 0, end: int | None = None, most: int = 8000) -> str:
+        """What was written from byte `start` to `end`; of more than `most` bytes the last."""
+        text = self._log.read_bytes()[start:end][-most:]
+        return text.decode(errors="replace").strip()
+
+    def close(self) -> None:
+        """End the child and all it started, and free what it held."""
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self._process.pid, signal.SIGKILL)
+        self._process.wait()
+        os.close(self._pipe)
+
+    def _size(self) -> int:
+        return self._log.stat().st_size
+
+    def _end_hung(self) -> None:
+        """SIGABRT first: Python's fault handler then writes where each thread stands."""
+        self.timed_out = True
+        self._process.send_signal(signal.SIGABRT)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._process.wait(_GRACE)
+        self._process.kill()

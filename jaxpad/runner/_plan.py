@@ -1,0 +1,36 @@
+"""What a smoke run is asked to do, and who follows it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from jaxpad.report import CheckResult, Report
+from jaxpad.runner._suite import Check
+
+LIMIT = 180.0  # seconds one check may take; a first GPU compile with autotuning takes many
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What to run, and how."""
+
+    checks: tuple[Check, ...]
+    environ: Mapping[str, str]  # as the checks are to find it, profile applied
+    origins: tuple[tuple[str, str, str], ...] = ()  # (flag, value, origin) of each XLA flag
+    command: tuple[str, ...] = ()
+    requested: str = "auto"
+    profile: str | None = None
+    limit: float = LIMIT
+    sysfs: Path = Path("/sys")  # tests lay out a machine
+    dev: Path = Path("/dev")
+
+
+@dataclass(frozen=True)
+class Watcher:
+    """Who is told of progress."""
+
+    started: Callable[[Check], None] = lambda _: None
+    finished: Callable[[CheckResult], None] = lambda _: None
+    checked: Callable[[Report], None] = lambda _: None  # the report so far, file by file

@@ -1,0 +1,108 @@
+"""`smoke`: run the suite here, write the report, say what to do next."""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+import sys
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from itertools import groupby
+from pathlib import Path
+
+from rich.console import Console
+
+from jaxpad import devices, paths, profiles, report, runner
+from jaxpad.errors import UsageError
+from jaxpad.report import Progress, Report
+from jaxpad.runner import Plan, Watcher
+
+
+@dataclass(frozen=True)
+class Options:
+    """What the command line says."""
+
+    profile: str | None = None
+    platform: str = "auto"
+    select: str | None = None
+    out: Path = Path("smoke-report")
+    limit: float = runner.LIMIT
+    as_json: bool = False
+    dry_run: bool = False
+    redact: bool = True
+
+
+def smoke(options: Options, suite: Path = paths.SMOKE_TESTS) -> int:
+    """Run the suite as `options` say and return the exit code.
+
+    Raises UsageError for bad options before anything runs or is written.
+    """
+    plan = plan_for(options, os.environ, suite)
+    if options.dry_run:
+        sys.stdout.write("\n".join(commands(plan)) + "\n")
+        return 0
+    found = _run(plan, options)
+    if options.as_json:
+        json.dump(report.to_json(found), sys.stdout, indent=2)
+        sys.stdout.write("\n")
+    return found.verdict.exit_code
+
+
+def plan_for(options: Options, environ: Mapping[str, str], suite: Path) -> Plan:
+    """The run that `options` ask for in `environ`.
+
+    Raises UsageError for an unknown profile, platform, selection or limit.
+    """
+    if options.platform not in ("auto", "gpu", "cpu"):
+        raise UsageError(f"--platform {options.platform!r} is not one of auto, gpu, cpu")
+    if options.limit <= 0:
+        raise UsageError(f"--limit {options.limit:g} is not a time: give seconds above 0")
+    checks = runner.select(runner.collect(suite), options.select)
+    profile = profiles.load(options.profile) if options.profile else None
+    composed = profiles.compose(profile, environ, devices.installed().get("jaxlib", "0"))
+    return Plan(
+        checks=checks,
+        environ=composed.environ,
+        origins=tuple((flag.name, flag.value, flag.origin) for flag in composed.origins),
+        command=tuple(sys.argv),
+        requested=options.platform,
+        profile=profile.name if profile else None,
+        limit=options.limit,
+    )
+
+
+def commands(plan: Plan) -> Iterator[str]:
+    """The command of each check file, pasteable into a shell.
+
+    What the runner adds of its own (the pipe, the facts) is left out: a check file
+    run by hand gathers its own facts.
+    """
+    changed = {k: v for k, v in plan.environ.items() if os.environ.get(k) != v}
+    settings = [f"{name}={value}" for name, value in sorted(changed.items())]
+    for file, checks in groupby(plan.checks, key=lambda check: check.file):
+        argv = runner.argv(file.parent, [check.node for check in checks])
+        yield shlex.join([*(["env", *settings] if settings else []), *argv])
+
+
+def _run(plan: Plan, options: Options) -> Report:
+    console = Console(stderr=True)
+    written: dict[str, Path] = {}
+
+    def write(found: Report) -> None:
+        written.update(report.write(_tidy(found, options), options.out))
+
+    with runner.interruptible(), Progress(total=len(plan.checks), console=console) as progress:
+        watcher = Watcher(
+            started=lambda check: progress.started(f"{check.file.name}::{check.name}"),
+            finished=progress.finished,
+            checked=write,
+        )
+        found = runner.run(plan, watcher)
+        write(found)
+    report.summary(found, console, written)
+    return _tidy(found, options)
+
+
+def _tidy(found: Report, options: Options) -> Report:
+    return report.redact(found) if options.redact else found

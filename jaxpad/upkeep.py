@@ -1,0 +1,66 @@
+"""What keeps this repository in order: pins, style, its own tests."""
+
+from __future__ import annotations
+
+import shlex
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from jaxpad.errors import UsageError
+
+SETS = ("cpu", "cuda12", "cuda13", "proof", "dev")
+OLDEST_PYTHON = "3.11"
+
+
+def call(argv: Sequence[str], folder: Path) -> int:
+    """Show the command on stderr, run it in `folder`, return its exit code."""
+    sys.stderr.write(f"+ {shlex.join(argv)}\n")
+    sys.stderr.flush()
+    try:
+        return subprocess.run(argv, cwd=folder, check=False).returncode
+    except FileNotFoundError as error:
+        raise UsageError(
+            f"{argv[0]} is not installed: pip install --require-hashes -r requirements/dev.txt"
+        ) from error
+
+
+def _module(name: str, *arguments: str) -> list[str]:
+    return [sys.executable, "-m", name, *arguments]
+
+
+def lock_argv(name: str, *, upgrade: bool) -> list[str]:
+    """One file for every supported Python and platform, with hashes and no index address."""
+    options = ["--universal", "--python-version", OLDEST_PYTHON, "--generate-hashes"]
+    quiet = ["--no-emit-index-url", "--no-emit-find-links", "--no-annotate", "--quiet"]
+    header = ["--custom-compile-command", "invoke lock"]
+    newer = ["--upgrade"] if upgrade else []
+    files = ["--output-file", f"{name}.txt", f"{name}.in"]
+    return _module("uv", "pip", "compile", *options, *quiet, *header, *newer, *files)
+
+
+def lock(home: Path, *, upgrade: bool) -> int:
+    """Renew every requirements/*.txt; stops at the first that cannot be resolved."""
+    for name in SETS:
+        if code := call(lock_argv(name, upgrade=upgrade), home / "requirements"):
+            return code
+    return 0
+
+
+def lint(home: Path, *, fix: bool) -> int:
+    """Run every linter, also after one has found something; 1 if any has."""
+    scripts = [".ci/run"]
+    commands = [
+        _module("ruff", "check", *(["--fix"] if fix else [])),
+        _module("ruff", "format", *([] if fix else ["--check"])),
+        _module("mypy"),
+        ["shellcheck", *scripts],
+    ]
+    codes = [call(argv, home) for argv in commands]
+    return int(any(codes))
+
+
+def test(home: Path, *, select: str) -> int:
+    """Run tests/ with pytest."""
+    return call(_module("pytest", *(["-k", select] if select else [])), home)

@@ -1,0 +1,161 @@
+"""Environment: versions that go together, a JAX that starts, flags that arrive, folders to write.
+
+This file imports no JAX: it must give its answers where JAX cannot start.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+from jaxpad import checks, flags, host, profiles
+from jaxpad.facts import Facts
+from jaxpad.platforms import INSTALL
+
+ALLOCATORS = ("default", "platform", "bfc", "cuda_async", "vmm", "address")
+MEMORY_FRACTION = ("XLA_CLIENT_MEM_FRACTION", "XLA_PYTHON_CLIENT_MEM_FRACTION")
+OLDEST_CUDA_DRIVER = {"12": "525.60.13", "13": "580.65.06"}
+
+
+def test_jax_starts(facts: Facts) -> None:
+    """JAX starts in this environment."""
+    error = facts.started.error
+    if error:
+        raise checks.Failed(f"JAX does not start: {error}", _start_remedy(error))
+
+
+def _start_remedy(error: str) -> str:
+    if "XLA_FLAGS" in error or "flag" in error.lower():
+        return "take the flag out of XLA_FLAGS; test_flags_accepted says what is wrong with it"
+    if "jaxlib version" in error or "ModuleNotFoundError" in error or "ImportError" in error:
+        return "install one matching set: pip install --require-hashes -r requirements/cpu.txt"
+    if "Unable to initialize backend" in error:
+        return "unset JAX_PLATFORMS, or install the packages of the platform it names"
+    return "read the log in this check's output; a driver problem shows in nvidia-smi too"
+
+
+def test_platform_expected(facts: Facts) -> None:
+    """JAX computes where this machine leads one to expect, with no silent fallback to the CPU."""
+    if facts.started.error:
+        raise checks.Inconclusive(f"JAX does not start: {facts.started.error}")
+    if facts.expected.platform == "gpu" and not facts.gpu:
+        cause = facts.fallback()
+        found = f"a GPU was expected ({facts.expected.why}) and JAX is on {facts.started.platform}"
+        raise checks.Failed(f"{found}: {cause.reason}", cause.remedy)
+    assert facts.gpu == (facts.expected.platform == "gpu")
+
+
+def test_versions_match(facts: Facts, measure: Callable[..., None]) -> None:
+    """jax, jaxlib and the CUDA plugins are of one version."""
+    for name, version in facts.packages.items():
+        measure(name, version)
+    assert {"jax", "jaxlib"} <= facts.packages.keys(), "jax or jaxlib is not installed"
+    odd = {n: v for n, v in facts.packages.items() if v != facts.packages["jaxlib"]}
+    if odd:
+        words = ", ".join(f"{name} {version}" for name, version in odd.items())
+        raise checks.Failed(f"{words} beside jaxlib {facts.packages['jaxlib']}", INSTALL)
+
+
+def test_driver_recent(facts: Facts, measure: Callable[..., None]) -> None:
+    """The NVIDIA driver is recent enough for the CUDA of the installed plugin.
+
+    Oldest drivers: https://docs.nvidia.com/cuda/cuda-toolkit-release-notes/
+    """
+    if facts.expected.platform != "gpu":
+        checks.not_applicable(f"no GPU is expected: {facts.expected.why}")
+    if facts.driver.version is None:
+        raise checks.Inconclusive(f"NVML gives no driver version: {facts.driver.error}")
+    measure("driver", facts.driver.version)
+    for cuda, oldest in OLDEST_CUDA_DRIVER.items():
+        if f"jax-cuda{cuda}-plugin" in facts.packages and _older(facts.driver.version, oldest):
+            found = f"driver {facts.driver.version} is older than {oldest}, which CUDA {cuda} needs"
+            raise checks.Failed(
+                found, "update the driver, or install the packages of an older CUDA"
+            )
+
+
+def _older(version: str, than: str) -> bool:
+    return tuple(map(int, version.split("."))) < tuple(map(int, than.split(".")))
+
+
+def test_memory_settings(measure: Callable[..., None]) -> None:
+    """The memory settings in force are ones that JAX's GPU client understands.
+
+    https://docs.jax.dev/en/latest/gpu_memory_allocation.html
+    """
+    fractions = [name for name in MEMORY_FRACTION if os.environ.get(name)]
+    for name in (*fractions, "XLA_PYTHON_CLIENT_PREALLOCATE", "XLA_PYTHON_CLIENT_ALLOCATOR"):
+        measure(name, os.environ.get(name, "unset"))
+    if len(fractions) == 2:
+        raise checks.Failed(
+            f"{' and '.join(fractions)} are both set, and JAX refuses that", f"unset {fractions[1]}"
+        )
+    for name in fractions:
+        _check_fraction(name, os.environ[name])
+    allocator = os.environ.get("XLA_PYTHON_CLIENT_ALLOCATOR", "default").lower()
+    if allocator not in ALLOCATORS:
+        known = ", ".join(ALLOCATORS)
+        raise checks.Failed(
+            f"XLA_PYTHON_CLIENT_ALLOCATOR={allocator} is not one of {known}", "correct or unset it"
+        )
+
+
+def _check_fraction(name: str, text: str) -> None:
+    try:
+        sound = 0 < float(text)
+    except ValueError:
+        sound = False
+    if not sound:
+        raise checks.Failed(f"{name}={text} is not a number above 0", f"correct or unset {name}")
+
+
+def test_flags_not_cut() -> None:
+    """XLA reads XLA_FLAGS to its end: a stray word would silently drop every flag after it."""
+    parsed = profiles.parse(os.environ.get("XLA_FLAGS", ""))
+    if parsed.dropped:
+        found = f"XLA stops at {parsed.stray!r} in XLA_FLAGS and drops the rest: {parsed.dropped}"
+        raise checks.Failed(found, f"remove {parsed.stray!r}, or give it the dashes of a flag")
+
+
+def test_flags_accepted() -> None:
+    """The installed XLA accepts every flag in XLA_FLAGS: one it does not know ends the process."""
+    text = os.environ.get("XLA_FLAGS", "")
+    accepted = flags.accept(text)
+    if not accepted.ok:
+        raise checks.Failed(
+            accepted.message, "correct or remove the flag; invoke profile.check explains a profile"
+        )
+
+
+def test_flags_in_effect(facts: Facts, measure: Callable[..., None]) -> None:
+    """The options a program is compiled with are those that XLA_FLAGS says."""
+    if facts.started.error:
+        raise checks.Inconclusive(
+            f"no program can be compiled: JAX does not start: {facts.started.error}"
+        )
+    effective = flags.effective(os.environ)
+    for flag in effective.flags:
+        measure(flag.name, flag.value)
+    assert effective.ok, effective.message
+
+
+def test_cache_writable(facts: Facts, measure: Callable[..., None]) -> None:
+    """JAX's compilation cache can be written: else every process compiles everything again."""
+    measure("compilation cache", facts.cache)
+    if facts.cache_problem:
+        raise checks.Failed(
+            f"the compilation cache {facts.cache} cannot be written: {facts.cache_problem}",
+            "free space there, or set JAX_COMPILATION_CACHE_DIR (or XDG_CACHE_HOME) to a folder that can be written",
+        )
+
+
+def test_temporary_writable() -> None:
+    """The temporary folder takes a file: XLA and ptxas compile through it."""
+    folder = Path(tempfile.gettempdir())
+    problem = host.unwritable(folder)
+    if problem:
+        raise checks.Failed(
+            f"{folder} cannot be written: {problem}", "free space there or set TMPDIR"
+        )

@@ -1,0 +1,67 @@
+"""Throughput: how fast this device multiplies and moves, measured as JAX advises."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jaxpad.throughput import Copy, Gemm, measure as rate_of, sizes
+
+DEVICE = jax.devices()[0]
+DTYPE = jnp.bfloat16 if DEVICE.platform != "cpu" else jnp.float32
+LABEL = f"{DEVICE.device_kind} ({DEVICE.platform})"
+
+
+def test_gemm_rate(measure: Callable[..., None]) -> None:
+    """A matrix product runs at a steady rate, and its numbers are right."""
+    side, _ = sizes(DEVICE)
+    gemm = Gemm(side, DTYPE)
+    step = gemm.step()
+    rate = rate_of(step, gemm.work)
+    measure(
+        f"GEMM {side} {jnp.dtype(DTYPE).name} on {LABEL}",
+        rate.median,
+        "GFLOP/s",
+        spread=rate.spread,
+    )
+    assert np.isfinite(np.asarray(step().astype(jnp.float32))).all()
+    assert rate.spread < rate.median, "the rate swings by more than itself: the device is disturbed"
+
+
+def test_gemm_scales() -> None:
+    """Eight times the work takes longer: the clock sees the product, not its dispatch.
+
+    A timer that does not wait for the result reports the same time for any size.
+    """
+    side = sizes(DEVICE)[0] // 2
+    small, large = (
+        rate_of(gemm.step(), gemm.work) for gemm in (Gemm(side, DTYPE), Gemm(2 * side, DTYPE))
+    )
+    assert large.seconds > 2 * small.seconds
+
+
+def test_copy_rate(measure: Callable[..., None]) -> None:
+    """A vector larger than the caches moves at a steady rate, and arrives whole."""
+    _, size = sizes(DEVICE)
+    copy = Copy(size)
+    vector = copy.operand()
+    step = copy.step(vector)
+    rate = rate_of(step, copy.work)
+    measure(f"copy {size >> 20} MiB on {LABEL}", rate.median, "GB/s", spread=rate.spread)
+    assert bool(jnp.all(step() + vector == 0))
+    assert rate.spread < rate.median, "the rate swings by more than itself: the device is disturbed"
+
+
+def test_wait_matters() -> None:
+    """JAX returns before the device is done: a time without the wait is no rate."""
+    step = Gemm(sizes(DEVICE)[0], DTYPE).step()
+    waited = rate_of(step, 1.0).seconds
+    begun = time.perf_counter()
+    result = step()
+    dispatched = time.perf_counter() - begun
+    result.block_until_ready()
+    assert dispatched < waited / 2
