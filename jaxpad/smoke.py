@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import getpass
 import json
 import os
 import shlex
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
@@ -17,6 +18,14 @@ from jaxpad import devices, paths, profiles, report, runner
 from jaxpad.errors import UsageError
 from jaxpad.report import Progress, Report
 from jaxpad.runner import Plan, Watcher
+
+
+def seconds(text: str) -> float:
+    """The number in `--limit`; raises UsageError for anything else."""
+    try:
+        return float(text)
+    except ValueError:
+        raise UsageError(f"--limit {text!r} is not a number of seconds, such as 180") from None
 
 
 @dataclass(frozen=True)
@@ -56,7 +65,7 @@ def plan_for(options: Options, environ: Mapping[str, str], suite: Path) -> Plan:
     """
     if options.platform not in ("auto", "gpu", "cpu"):
         raise UsageError(f"--platform {options.platform!r} is not one of auto, gpu, cpu")
-    if options.limit <= 0:
+    if not options.limit > 0:
         raise UsageError(f"--limit {options.limit:g} is not a time: give seconds above 0")
     checks = runner.select(runner.collect(suite), options.select)
     profile = profiles.load(options.profile) if options.profile else None
@@ -64,12 +73,18 @@ def plan_for(options: Options, environ: Mapping[str, str], suite: Path) -> Plan:
     return Plan(
         checks=checks,
         environ=composed.environ,
-        origins=tuple((flag.name, flag.value, flag.origin) for flag in composed.origins),
-        command=tuple(sys.argv),
+        origins=tuple((flag.name, flag.value or "", flag.origin) for flag in composed.origins),
+        command=_command(sys.argv),
         requested=options.platform,
         profile=profile.name if profile else None,
         limit=options.limit,
     )
+
+
+def _command(argv: Sequence[str]) -> tuple[str, ...]:
+    """What was typed, so that it can be typed again."""
+    program = [sys.executable, "-m", "jaxpad"] if argv[0].endswith("__main__.py") else [argv[0]]
+    return (*program, *argv[1:])
 
 
 def commands(plan: Plan) -> Iterator[str]:
@@ -87,10 +102,9 @@ def commands(plan: Plan) -> Iterator[str]:
 
 def _run(plan: Plan, options: Options) -> Report:
     console = Console(stderr=True)
-    written: dict[str, Path] = {}
 
     def write(found: Report) -> None:
-        written.update(report.write(_tidy(found, options), options.out))
+        report.write(_tidy(found, options), options.out)
 
     with runner.interruptible(), Progress(total=len(plan.checks), console=console) as progress:
         watcher = Watcher(
@@ -100,9 +114,20 @@ def _run(plan: Plan, options: Options) -> Report:
         )
         found = runner.run(plan, watcher)
         write(found)
-    report.summary(found, console, written)
-    return _tidy(found, options)
+    found = _tidy(found, options)
+    report.summary(found, console, options.out)
+    return found
 
 
 def _tidy(found: Report, options: Options) -> Report:
-    return report.redact(found) if options.redact else found
+    if not options.redact:
+        return found
+    return report.redact(found, user=_user(), home=os.path.expanduser("~"))
+
+
+def _user() -> str | None:
+    """The caller's name; None for a uid that has none, as in many containers."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return None

@@ -9,27 +9,24 @@ import selectors
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from jaxpad import host
-from jaxpad.runner import recorder
+from jaxpad import host, recorder
 
 Event = dict[str, Any]
 _GRACE = 2.0  # seconds a hung child gets to write its stack
+_OUTSIDE = 120.0  # least seconds for start and exit, however short a check's limit
 
 
 def argv(folder: Path, nodes: Sequence[str]) -> list[str]:
     """The command that runs `nodes` of the suite in `folder`."""
-    options = ["-p", recorder.__name__, "--capture=no", "-q", "--no-header", "--no-summary"]
+    options = ["-p", recorder.__name__, "-p", "no:terminal", "--capture=no"]
     config = folder / "pytest.ini"
-    options += (
-        ["-c", str(config)] if config.is_file() else ["-c", os.devnull, f"--rootdir={folder}"]
-    )
-    return [sys.executable, "-m", "pytest", *options, *nodes]
+    own = ["-c", str(config)] if config.is_file() else ["-c", os.devnull, f"--rootdir={folder}"]
+    return [sys.executable, "-u", "-m", "pytest", *options, *own, *nodes]
 
 
 @dataclass(frozen=True)
@@ -83,14 +80,14 @@ class Child:
     def events(self) -> Iterator[Event]:
         """Events as they come; ends when the child does, or makes it end past its limit.
 
-        Each event carries `at`, how many bytes of output came before it.
+        A check's limit is the longest silence between two events.
         """
         pending = b""
-        deadline = time.monotonic() + self._limit
+        limit = max(self._limit, _OUTSIDE)
         with selectors.DefaultSelector() as selector:
             selector.register(self._pipe, selectors.EVENT_READ)
             while True:
-                if not selector.select(max(0.0, deadline - time.monotonic())):
+                if not selector.select(limit):
                     self._end_hung()
                     return
                 data = os.read(self._pipe, 65536)
@@ -98,13 +95,13 @@ class Child:
                     return
                 *lines, pending = (pending + data).split(b"\n")
                 for line in lines:
-                    yield json.loads(line) | {"at": self._size()}
-                deadline = time.monotonic() + self._limit
+                    yield json.loads(line)
+                    limit = self._limit
 
     def ending(self) -> Ending:
         """Wait for the end and describe it."""
         try:
-            code = self._process.wait(self._limit)
+            code = self._process.wait(max(self._limit, _OUTSIDE))
         except subprocess.TimeoutExpired:
             self._end_hung()
             code = self._process.wait()
@@ -122,9 +119,6 @@ class Child:
             os.killpg(self._process.pid, signal.SIGKILL)
         self._process.wait()
         os.close(self._pipe)
-
-    def _size(self) -> int:
-        return self._log.stat().st_size
 
     def _end_hung(self) -> None:
         """SIGABRT first: Python's fault handler then writes where each thread stands."""

@@ -49,9 +49,8 @@ def _platform(plan: Plan, facts: Facts | None) -> Platform:
 
 def _flags(plan: Plan) -> XlaFlags:
     text = plan.environ.get("XLA_FLAGS", "")
-    parsed = profiles.parse(text)
-    origins = plan.origins or tuple((flag.name, flag.value, "XLA_FLAGS") for flag in parsed.flags)
-    return XlaFlags(text, tuple(EffectiveFlag(*origin) for origin in origins), parsed.dropped)
+    flags = tuple(EffectiveFlag(*origin) for origin in plan.origins)
+    return XlaFlags(text, flags, profiles.parse(text).dropped)
 
 
 def _versions(facts: Facts | None) -> dict[str, Fact]:

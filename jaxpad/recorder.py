@@ -45,7 +45,9 @@ class _Recorder:
             self._send("uncollected", text=report.longreprtext)
 
     def pytest_runtest_logstart(self, nodeid: str) -> None:
-        self._send("started", name=_name(nodeid))
+        sys.stdout.flush()
+        written = os.fstat(1).st_size  # where this check's output begins in the log
+        self._send("started", name=_name(nodeid), at=written)
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_makereport(

@@ -1,0 +1,85 @@
+"""`profile.list`, `profile.show` and `profile.check`: profiles for people and for machines."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from jaxpad import devices, flags, profiles
+from jaxpad.errors import UsageError
+
+
+def list_(*, as_json: bool) -> int:
+    """Print every profile with its description."""
+    found = [profiles.load(name) for name in profiles.names()]
+    rows = [
+        {"name": p.name, "description": p.description, "extends": list(p.extends)} for p in found
+    ]
+    _print(rows, as_json=as_json, columns=("name", "extends", "description"))
+    return 0
+
+
+def show(name: str, *, as_json: bool) -> int:
+    """Print what a profile sets for the installed jaxlib: flags, variables, where each is from."""
+    profile = profiles.load(name)
+    composed = profiles.compose(profile, {}, _jaxlib())
+    rows: list[dict[str, Any]] = [
+        {"kind": "flag", "name": flag.name, "value": flag.value, "origin": flag.origin}
+        for flag in composed.origins
+    ]
+    rows += [
+        {"kind": "variable", "name": name, "value": value, "origin": f"profile {profile.name}"}
+        for name, value in profiles.environment(profile).items()
+    ]
+    _print(rows, as_json=as_json, columns=("kind", "name", "value", "origin"))
+    return 0
+
+
+def check(name: str | None, *, as_json: bool) -> int:
+    """Check one profile or all against the format and the installed XLA.
+
+    Raises UsageError, one sentence, for the first that does not hold.
+    """
+    _jaxlib()
+    rows = []
+    for one in [name] if name else profiles.names():
+        profile = profiles.load(one)
+        notes = flags.check(profile)
+        rows.append({"name": profile.name, "accepted": True, "notes": list(notes)})
+    _print(rows, as_json=as_json, columns=("name", "accepted", "notes"))
+    return 0
+
+
+def _jaxlib() -> str:
+    version = devices.installed().get("jaxlib")
+    if version is None:
+        raise UsageError(
+            "no jaxlib is installed: pip install --require-hashes -r requirements/cpu.txt"
+        )
+    return version
+
+
+def _print(rows: Sequence[dict[str, Any]], *, as_json: bool, columns: Sequence[str]) -> None:
+    if as_json:
+        json.dump(rows, sys.stdout, indent=2)
+        sys.stdout.write("\n")
+        return
+    table = Table(box=None, pad_edge=False)
+    for column in columns:
+        table.add_column(column, overflow="fold")
+    for row in rows:
+        table.add_row(*(_words(row[column]) for column in columns))
+    Console().print(table)
+
+
+def _words(value: Any) -> str:
+    if isinstance(value, list):
+        return "; ".join(map(str, value))
+    return (
+        {True: "yes", False: "no"}.get(value, str(value)) if isinstance(value, bool) else str(value)
+    )

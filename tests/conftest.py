@@ -1,0 +1,27 @@
+"""Fixtures that several tests share."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from helpers import Answers, environ
+from jaxpad import runner
+from jaxpad.report import CheckResult
+from jaxpad.runner._file import run_file
+
+
+@pytest.fixture
+def answers(tmp_path: Path) -> Answers:
+    """Runs one check file given as text; its results by check name."""
+
+    def run(text: str, limit: float = 60.0) -> dict[str, CheckResult]:
+        (tmp_path / "test_it.py").write_text(text)
+        work = tmp_path / "work"
+        work.mkdir()
+        checks = runner.collect(tmp_path)
+        found = run_file(checks, environ(), work, limit, started=lambda _: None)
+        return {result.name: result for result in found}
+
+    return run

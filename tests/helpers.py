@@ -1,0 +1,58 @@
+"""What several tests of the toolkit share."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from jaxpad.report import CheckResult
+
+HOME = Path(__file__).resolve().parent.parent
+STEERING = ("XLA_", "JAX_", "JAXPAD_", "PYTEST_", "CUDA_", "NVIDIA_")
+Answers = Callable[..., dict[str, CheckResult]]
+
+
+def environ(**added: str) -> dict[str, str]:
+    """This process's environment without what would steer the code under test."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(STEERING)}
+    ours = {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", "PYTHONPATH": str(HOME)}
+    return kept | ours | added
+
+
+@dataclass(frozen=True)
+class SmokeRun:
+    """What `jaxpad smoke` left behind."""
+
+    code: int
+    stderr: str
+    report: dict[str, Any]
+
+    def check(self, name: str) -> dict[str, Any]:
+        """The result of the check of that function name."""
+        found: dict[str, Any] = next(c for c in self.report["checks"] if c["name"] == name)
+        return found
+
+    def verdicts(self, file: str = "") -> dict[str, str]:
+        """Verdict by check, of one file or of all."""
+        checks = self.report["checks"]
+        return {c["name"]: c["verdict"] for c in checks if c["file"].startswith(file)}
+
+
+def smoke_argv(out: Path, *options: str) -> list[str]:
+    """The command a user gives, in this Python."""
+    return [sys.executable, "-m", "jaxpad", "smoke", "--out", str(out), *options]
+
+
+def smoke(out: Path, *options: str, wrap: Sequence[str] = (), **added: str) -> SmokeRun:
+    """Run `jaxpad smoke` with `options` and `added` variables, `wrap` before the command."""
+    argv = [*wrap, *smoke_argv(out, *options)]
+    done = subprocess.run(argv, env=environ(**added), capture_output=True, text=True, cwd=HOME)
+    written = out / "smoke.json"
+    report = json.loads(written.read_text()) if written.exists() else {}
+    return SmokeRun(done.returncode, done.stderr, report)

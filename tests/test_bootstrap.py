@@ -1,0 +1,102 @@
+"""From a plain Python to a task, with a pip and an apt-get that only write down their arguments."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from helpers import HOME, environ
+from jaxpad import bootstrap, host
+from jaxpad.host import GpuEvidence
+
+
+def test_old_python_refused(tmp_path: Path) -> None:
+    """The sentence comes before any import an old Python would stumble over."""
+    old = "sys.version_info = (3, 10, 0); sys.version = '3.10.0 (main)'"
+    script = f"import sys; {old}; import jaxpad.bootstrap"
+    done = subprocess.run(
+        [sys.executable, "-c", script], env=environ(), capture_output=True, text=True, cwd=tmp_path
+    )
+    assert done.returncode == 1
+    assert done.stderr.startswith("jaxpad needs Python 3.11 or newer and this is 3.10.0")
+
+
+def test_packages_by_task_and_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(host, "gpu_evidence", lambda: GpuEvidence((), (), None))
+    assert [bootstrap.choose(task) for task in ("smoke", "test", "lint")] == ["cpu", "dev", "dev"]
+    monkeypatch.setattr(host, "gpu_evidence", lambda: GpuEvidence((), ("/dev/nvidia0",), None))
+    assert bootstrap.choose("smoke") == "cuda12"
+
+
+@pytest.fixture
+def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A checkout whose pins are empty, so that the environment is made in a second."""
+    (tmp_path / "requirements").mkdir()
+    (tmp_path / "requirements/cpu.txt").write_text("# nothing\n")
+    monkeypatch.setattr(bootstrap, "HOME", tmp_path)
+    return tmp_path
+
+
+def test_environment_made_once(checkout: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    python = bootstrap.prepare("cpu")
+    assert subprocess.run([python, "-c", "import pip"], check=True).returncode == 0
+    assert "+ " in capfd.readouterr().err
+    assert bootstrap.prepare("cpu") == python
+    assert capfd.readouterr().err == "", "nothing to do the second time"
+
+
+def test_environment_renewed_with_pins(checkout: Path) -> None:
+    left = bootstrap.prepare("cpu").parent / "left-behind"
+    left.touch()
+    (checkout / "requirements/cpu.txt").write_text("# changed\n")
+    bootstrap.prepare("cpu")
+    assert not left.exists()
+
+
+def test_half_made_environment_is_redone(checkout: Path) -> None:
+    (checkout / "requirements/cpu.txt").write_text("no-such-package-at-all @@\n")
+    with pytest.raises(subprocess.CalledProcessError):
+        bootstrap.prepare("cpu")
+    (checkout / "requirements/cpu.txt").write_text("# mended\n")
+    assert bootstrap.prepare("cpu").exists()
+
+
+def test_missing_ensurepip_is_installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Debian and Ubuntu ship Python without it; the package manager is asked for it."""
+    asked = tmp_path / "asked"
+    for name in ("apt-get", "sudo"):
+        tool = tmp_path / name
+        tool.write_text(f'#!/bin/sh\necho "{name} $*" >> {asked}\n')
+        tool.chmod(0o755)
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+    bootstrap._need_ensurepip()
+    version = f"python{sys.version_info.major}.{sys.version_info.minor}-venv"
+    assert asked.read_text().splitlines() == [
+        "sudo apt-get update",
+        f"sudo apt-get install --yes --no-install-recommends {version}",
+    ]
+
+
+def test_no_way_to_install_ensurepip(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(SystemExit) as left:
+        bootstrap._need_ensurepip()
+    assert left.value.code == 2
+    assert "install python3" in capsys.readouterr().err
+
+
+def test_readme_commands_exist() -> None:
+    """What the README tells a newcomer to paste is what this module answers to."""
+    readme = (HOME / "README.md").read_text()
+    assert "python3 -m jaxpad.bootstrap smoke\n" in readme
+    assert "python3 -m jaxpad.bootstrap test\n" in readme

@@ -1,0 +1,115 @@
+"""Which platform is expected, and the cause when JAX is elsewhere, on machines laid out here."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from jaxpad import host, platforms
+from jaxpad.devices import Started
+from jaxpad.errors import UsageError
+from jaxpad.host import GpuEvidence
+from jaxpad.nvml import Driver
+
+NOTHING = GpuEvidence((), (), None)
+ON_BUS = GpuEvidence(("0000:3b:00.0",), (), None)
+WORKING = GpuEvidence(("0000:3b:00.0",), ("/dev/nvidia0",), "580.95.05")
+CUDA_PACKAGES = {"jax": "0.12.0.1", "jaxlib": "0.12.0.1", "jax-cuda12-plugin": "0.12.0.1"}
+
+
+def pci_device(sysfs: Path, bus: str, vendor: str, kind: str) -> None:
+    device = sysfs / "bus/pci/devices" / bus
+    device.mkdir(parents=True)
+    (device / "vendor").write_text(f"{vendor}\n")
+    (device / "class").write_text(f"{kind}\n")
+
+
+def test_evidence_on_the_bus(tmp_path: Path) -> None:
+    pci_device(tmp_path, "0000:3b:00.0", "0x10de", "0x030200")
+    pci_device(tmp_path, "0000:3b:00.1", "0x10de", "0x040300")  # the card's sound device
+    pci_device(tmp_path, "0000:00:02.0", "0x8086", "0x030000")  # another maker's display
+    found = host.gpu_evidence(tmp_path, tmp_path / "dev")
+    assert found == ON_BUS
+    assert found.sentences == ("NVIDIA display device on the PCI bus: 0000:3b:00.0",)
+
+
+def test_evidence_in_dev(tmp_path: Path) -> None:
+    for name in ("nvidia0", "nvidia1", "nvidiactl", "nvidia-uvm"):
+        (tmp_path / name).touch()
+    nodes = host.gpu_evidence(tmp_path / "sys", tmp_path).nodes
+    assert [Path(node).name for node in nodes] == ["nvidia0", "nvidia1"]
+
+
+def test_evidence_under_wsl(tmp_path: Path) -> None:
+    (tmp_path / "dxg").touch()
+    assert host.gpu_evidence(tmp_path / "sys", tmp_path)
+
+
+def test_no_evidence_is_false(tmp_path: Path) -> None:
+    assert not host.gpu_evidence(tmp_path, tmp_path)
+
+
+def test_auto_expects_what_shows() -> None:
+    assert platforms.expect("auto", {}, ON_BUS, Driver()).platform == "gpu"
+    assert platforms.expect("auto", {}, NOTHING, Driver(names=("NVIDIA L4",))).platform == "gpu"
+    assert platforms.expect("auto", {}, NOTHING, Driver(error="no library")).platform == "cpu"
+
+
+def test_auto_heeds_jax_platforms() -> None:
+    asked = platforms.expect("auto", {"JAX_PLATFORMS": "cuda"}, NOTHING, Driver())
+    assert (asked.platform, asked.why) == ("gpu", "JAX_PLATFORMS=cuda asks for it")
+
+
+def test_gpu_asked_is_expected_anywhere() -> None:
+    assert platforms.expect("gpu", {}, NOTHING, Driver()).platform == "gpu"
+
+
+def test_cpu_asked_beats_evidence() -> None:
+    asked = platforms.expect("cpu", {}, WORKING, Driver())
+    assert (asked.platform, platforms.jax_platforms(asked)) == ("cpu", {"JAX_PLATFORMS": "cpu"})
+
+
+def test_auto_leaves_the_users_setting() -> None:
+    """Else a JAX_PLATFORMS=cpu on a GPU machine would never show."""
+    asked = platforms.expect("auto", {"JAX_PLATFORMS": "cpu"}, WORKING, Driver())
+    assert (asked.platform, platforms.jax_platforms(asked)) == ("gpu", {})
+
+
+def test_unknown_platform_refused() -> None:
+    with pytest.raises(UsageError, match="'tpu' is not one of auto, gpu, cpu"):
+        platforms.expect("tpu", {}, NOTHING, Driver())
+
+
+CUDA_ERROR = "RuntimeError: cuInit(0) failed: CUDA_ERROR_UNKNOWN"
+NO_CUDNN = "RuntimeError: Unable to load cuDNN. Is it installed?"
+OTHER_JAXLIB = CUDA_PACKAGES | {"jaxlib": "0.10.2"}
+NO_PLUGIN = {"jax": "0.12.0.1", "jaxlib": "0.12.0.1"}
+
+
+@pytest.mark.parametrize(
+    ("environ", "gpus", "packages", "log", "reason", "remedy"),
+    [
+        ({"JAX_PLATFORMS": "cpu"}, WORKING, CUDA_PACKAGES, "", "keeps JAX off", "unset JAX_PLAT"),
+        ({"CUDA_VISIBLE_DEVICES": ""}, WORKING, CUDA_PACKAGES, "", "hides every", "unset CUDA_VIS"),
+        ({"NVIDIA_VISIBLE_DEVICES": "void"}, WORKING, CUDA_PACKAGES, "", "hides", "unset NVIDIA"),
+        ({}, WORKING, NO_PLUGIN, "", "no CUDA plugin", "requirements/cuda12.txt"),
+        ({}, WORKING, OTHER_JAXLIB, "", "does not go with jaxlib 0.10.2", "install"),
+        ({}, ON_BUS, CUDA_PACKAGES, "", "no NVIDIA kernel driver", "modprobe nvidia"),
+        ({}, NOTHING, CUDA_PACKAGES, "", "there is no NVIDIA kernel driver", "--gpus all"),
+        ({}, WORKING, CUDA_PACKAGES, CUDA_ERROR, "CUDA_ERROR_UNKNOWN", "nvidia-smi"),
+        ({}, WORKING, CUDA_PACKAGES, NO_CUDNN, "cuDNN", "install"),
+        ({}, WORKING, CUDA_PACKAGES, "", "JAX gave no reason", "--platform cpu"),
+    ],
+)
+def test_fallback_cause_named(
+    environ: dict[str, str],
+    gpus: GpuEvidence,
+    packages: dict[str, str],
+    log: str,
+    reason: str,
+    remedy: str,
+) -> None:
+    cause = platforms.fallback(environ, gpus, Driver(), packages, Started("cpu", log=log))
+    assert reason in cause.reason
+    assert remedy in cause.remedy

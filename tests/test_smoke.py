@@ -1,0 +1,185 @@
+"""The whole suite on this machine, for real, and what breaking JAX on purpose leads to."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import time
+import xml.etree.ElementTree as ET
+from pathlib import Path
+
+import jsonschema
+import pytest
+
+from helpers import HOME, SmokeRun, environ, smoke, smoke_argv
+from jaxpad import host, runner
+
+SCHEMA = HOME / "jaxpad/report/smoke.schema.json"
+GPU_CHECKS = {"test_driver_recent", "test_memory_limit"}
+ALL = {check.name for check in runner.collect(HOME / "smoke_tests")}
+NEEDS_JAX = {check.name for check in runner.collect(HOME / "smoke_tests") if check.needs_jax}
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> tuple[SmokeRun, Path]:
+    if host.gpu_evidence():
+        pytest.skip("this machine has a GPU; what follows is about one that has none")
+    out = tmp_path_factory.mktemp("whole")
+    return smoke(out), out
+
+
+def test_whole_suite_passes(whole: tuple[SmokeRun, Path]) -> None:
+    run, _ = whole
+    assert run.code == 0, run.stderr
+    assert run.report["verdict"] == "pass"
+    expected = {name: "not applicable" if name in GPU_CHECKS else "pass" for name in ALL}
+    assert run.verdicts() == expected
+
+
+def test_whole_report_is_valid(whole: tuple[SmokeRun, Path]) -> None:
+    run, out = whole
+    jsonschema.Draft202012Validator(json.loads(SCHEMA.read_text())).validate(run.report)
+    cases = ET.parse(out / "junit.xml").getroot().iter("testcase")  # noqa: S314 - our own file
+    assert {case.get("name") for case in cases} == ALL
+    assert (out / "report.html").stat().st_size > 10_000
+
+
+def test_summary_says_cpu_and_what_next(whole: tuple[SmokeRun, Path]) -> None:
+    run, out = whole
+    assert "no NVIDIA GPU" in run.stderr
+    assert str(out) in run.stderr or "report.html" in run.stderr
+    assert run.report["platform"]["found"] == "cpu"
+
+
+def test_fatal_flag(tmp_path: Path) -> None:
+    run = smoke(tmp_path, XLA_FLAGS="--xla_gpu_bogus=true")
+    assert run.code == 1
+    assert "xla_gpu_bogus" in run.check("test_flags_accepted")["reason"]
+    assert {run.verdicts()[name] for name in NEEDS_JAX} == {"inconclusive"}
+    assert run.verdicts()["test_cache_writable"] == "pass"
+    assert run.check("test_jax_starts")["remedy"]
+
+
+def test_stray_token_named(tmp_path: Path) -> None:
+    flags = "--xla_cpu_enable_fast_math=true oops --xla_gpu_autotune_level=0"
+    run = smoke(tmp_path, "-k", "environment", XLA_FLAGS=flags)
+    assert run.code == 1
+    assert "'oops'" in run.check("test_flags_not_cut")["reason"]
+    assert run.report["xla_flags"]["dropped"].startswith("oops")
+
+
+def test_asked_profile_not_in_force(tmp_path: Path) -> None:
+    run = smoke(tmp_path, "-k", "test_profile.py", JAXPAD_PROFILE="fsdp-hopper")
+    assert (run.code, run.verdicts()["test_profile_flags"]) == (1, "fail")
+    assert "--profile" in run.check("test_profile_flags")["remedy"]
+
+
+def test_append_not_in_force(tmp_path: Path) -> None:
+    run = smoke(tmp_path, "-k", "test_profile.py", XLA_FLAGS_APPEND="--xla_gpu_autotune_level=0")
+    assert (run.code, run.verdicts()["test_append_in_force"]) == (1, "fail")
+
+
+def test_profile_in_force(tmp_path: Path) -> None:
+    added = {"XLA_FLAGS_APPEND": "--xla_gpu_autotune_level=0"}
+    run = smoke(tmp_path, "--profile", "fsdp-hopper", "-k", "profile or flags", **added)
+    assert run.code == 0, run.stderr
+    origins = {flag["origin"] for flag in run.report["xla_flags"]["flags"]}
+    assert {"profile fsdp-hopper", "XLA_FLAGS_APPEND"} <= origins
+
+
+def unshared(mount: str) -> list[str]:
+    """Runs a command after `mount` in a mount namespace of its own."""
+    return ["unshare", "--mount", "sh", "-euc", f'{mount}; exec "$@"', "sh"]
+
+
+def test_cache_without_space(tmp_path: Path) -> None:
+    cache = tmp_path / "cache"
+    cache.mkdir()
+    full = unshared(f"mount -t tmpfs -o size=64k tmpfs {cache}")
+    run = smoke(
+        tmp_path / "out", "-k", "environment", wrap=full, JAX_COMPILATION_CACHE_DIR=str(cache)
+    )
+    assert run.code == 1, run.stderr
+    assert "No space left on device" in run.check("test_cache_writable")["reason"]
+    assert "JAX_COMPILATION_CACHE_DIR" in run.check("test_cache_writable")["remedy"]
+    assert run.verdicts()["test_flags_in_effect"] == "pass", "JAX itself works without a cache"
+
+
+def test_read_only_home(tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    home.mkdir()
+    locked = unshared(f"mount -t tmpfs -o ro tmpfs {home}")
+    run = smoke(tmp_path / "out", "-k", "environment or arrays", wrap=locked, HOME=str(home))
+    assert run.code == 1, run.stderr
+    assert "Read-only file system" in run.check("test_cache_writable")["reason"]
+    assert set(run.verdicts("test_arrays").values()) == {"pass"}
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_signal_leaves_whole_report(tmp_path: Path, number: signal.Signals) -> None:
+    argv = smoke_argv(tmp_path)
+    with subprocess.Popen(argv, env=environ(), stderr=subprocess.PIPE, text=True, cwd=HOME) as run:
+        deadline = time.monotonic() + 90
+        while not _answered(tmp_path) and time.monotonic() < deadline:
+            time.sleep(0.2)
+        run.send_signal(number)
+        _, stderr = run.communicate(timeout=60)
+    report = json.loads((tmp_path / "smoke.json").read_text())
+    assert run.returncode == 3, stderr
+    assert report["interrupted"] == number.name
+    assert {check["name"] for check in report["checks"]} == ALL
+    assert {check["verdict"] for check in report["checks"]} >= {"pass", "inconclusive"}
+
+
+def _answered(out: Path) -> int:
+    try:
+        report = json.loads((out / "smoke.json").read_text())
+    except (OSError, ValueError):
+        return 0
+    return int(report["counts"]["pass"])
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        (["--platform", "tpu"], "'tpu' is not one of auto, gpu, cpu"),
+        (["-k", "no_such_check"], "names no check"),
+        (["-k", "a and"], "is not an expression"),
+        (["--limit", "soon"], "'soon'"),
+        (["--limit", "0"], "above 0"),
+        (["--profile", "fsdp-hoper"], "fsdp-hopper"),
+        (["--nonsense"], "--nonsense"),
+    ],
+)
+def test_bad_option_is_one_sentence(tmp_path: Path, options: list[str], sentence: str) -> None:
+    run = smoke(tmp_path / "out", *options)
+    assert run.code == 2
+    assert sentence in run.stderr
+    assert len(run.stderr.strip().splitlines()) == 1
+    assert not (tmp_path / "out").exists()
+
+
+def test_unwritable_out_is_one_sentence(tmp_path: Path) -> None:
+    (tmp_path / "out").write_text("a file\n")
+    run = smoke(tmp_path / "out")
+    assert run.code == 2
+    assert len(run.stderr.strip().splitlines()) == 1
+    assert (tmp_path / "out").read_text() == "a file\n"
+
+
+def test_dry_run_is_pasteable(tmp_path: Path) -> None:
+    argv = smoke_argv(tmp_path / "out", "--dry-run", "-k", "append")
+    done = subprocess.run(argv, env=environ(), capture_output=True, text=True, cwd=HOME, check=True)
+    assert not (tmp_path / "out").exists()
+    assert len(done.stdout.splitlines()) == 1
+    pasted = subprocess.run(
+        ["sh", "-c", done.stdout], env=environ(), capture_output=True, cwd=tmp_path
+    )
+    assert pasted.returncode == 0, pasted.stderr
+
+
+def test_json_on_stdout(tmp_path: Path) -> None:
+    argv = smoke_argv(tmp_path, "--json", "-k", "temporary")
+    done = subprocess.run(argv, env=environ(), capture_output=True, text=True, cwd=HOME, check=True)
+    assert json.loads(done.stdout) == json.loads((tmp_path / "smoke.json").read_text())
