@@ -12,8 +12,11 @@ from pathlib import Path
 
 from jaxpad import checks, flags, host, profiles
 from jaxpad.facts import Facts
-from jaxpad.platforms import INSTALL
 
+MATCHING = (
+    "install one matching set: pip install --require-hashes -r requirements/cpu.txt, "
+    "or cuda12.txt where there is a GPU"
+)
 ALLOCATORS = ("default", "platform", "bfc", "cuda_async", "vmm", "address")
 MEMORY_FRACTION = ("XLA_CLIENT_MEM_FRACTION", "XLA_PYTHON_CLIENT_MEM_FRACTION")
 OLDEST_CUDA_DRIVER = {"12": "525.60.13", "13": "580.65.06"}
@@ -29,8 +32,8 @@ def test_jax_starts(facts: Facts) -> None:
 def _start_remedy(error: str) -> str:
     if "XLA_FLAGS" in error or "flag" in error.lower():
         return "take the flag out of XLA_FLAGS; test_flags_accepted says what is wrong with it"
-    if "jaxlib version" in error or "ModuleNotFoundError" in error or "ImportError" in error:
-        return "install one matching set: pip install --require-hashes -r requirements/cpu.txt"
+    if any(word in error for word in ("jaxlib", "ModuleNotFoundError", "ImportError")):
+        return MATCHING
     if "Unable to initialize backend" in error:
         return "unset JAX_PLATFORMS, or install the packages of the platform it names"
     return "read the log in this check's output; a driver problem shows in nvidia-smi too"
@@ -44,7 +47,8 @@ def test_versions_match(facts: Facts, measure: Callable[..., None]) -> None:
     odd = {n: v for n, v in facts.packages.items() if v != facts.packages["jaxlib"]}
     if odd:
         words = ", ".join(f"{name} {version}" for name, version in odd.items())
-        raise checks.Failed(f"{words} beside jaxlib {facts.packages['jaxlib']}", INSTALL)
+        found = f"{words} beside jaxlib {facts.packages['jaxlib']}"
+        raise checks.Failed(found, MATCHING)
 
 
 def test_driver_recent(facts: Facts, measure: Callable[..., None]) -> None:

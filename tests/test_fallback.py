@@ -10,6 +10,7 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -21,14 +22,15 @@ int cuDriverGetVersion(int *version) { *version = 13000; return 0; }
 int cuGetErrorName(int code, const char **text) { *text = "CUDA_ERROR_UNKNOWN"; return 0; }
 int cuGetErrorString(int code, const char **text) { *text = "unknown error"; return 0; }
 """
-# Runs the platform check and the environment checks on the machine laid out in argv.
+# Runs three checks on the machine laid out in the folder of argv, and prints the report.
 SMOKE = """
 import json, os, sys
 from pathlib import Path
 from jaxpad import paths, report, runner
-checks = runner.collect(paths.SMOKE_TESTS)
-wanted = tuple(c for c in checks if c.name in ("test_platform_expected", "test_jax_starts", "test_item_assignment"))
-plan = runner.Plan(wanted, dict(os.environ), sysfs=Path(sys.argv[1]) / "sys", dev=Path(sys.argv[1]) / "dev")
+root = Path(sys.argv[1])
+names = ("test_platform_expected", "test_jax_starts", "test_item_assignment")
+wanted = tuple(c for c in runner.collect(paths.SMOKE_TESTS) if c.name in names)
+plan = runner.Plan(wanted, dict(os.environ), sysfs=root / "sys", dev=root / "dev")
 print(json.dumps(report.to_json(runner.run(plan))))
 """
 
@@ -64,7 +66,7 @@ def pci_device(machine: Path) -> None:
     (device / "class").write_text("0x030200\n")
 
 
-def run(python: Path, machine: Path, **added: str) -> tuple[int, dict[str, str]]:
+def run(python: Path, machine: Path, **added: str) -> tuple[int, dict[str, Any]]:
     """Exit code of the run, and the result of the platform check."""
     argv = [python, "-c", SMOKE, machine]
     done = subprocess.run(argv, env=environ(**added), capture_output=True, text=True, check=True)

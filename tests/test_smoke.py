@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import signal
 import subprocess
+import sys
 import time
 import xml.etree.ElementTree as ET
+from importlib import metadata
 from pathlib import Path
 
 import jsonschema
@@ -16,6 +18,7 @@ from helpers import HOME, SmokeRun, environ, smoke, smoke_argv
 from jaxpad import host, runner
 
 SCHEMA = HOME / "jaxpad/report/smoke.schema.json"
+OLD_JAXLIB = "0.9.2"  # older than every jax in the pins accepts
 GPU_CHECKS = {"test_driver_recent", "test_memory_limit"}
 ALL = {check.name for check in runner.collect(HOME / "smoke_tests")}
 NEEDS_JAX = {check.name for check in runner.collect(HOME / "smoke_tests") if check.needs_jax}
@@ -40,7 +43,7 @@ def test_whole_suite_passes(whole: tuple[SmokeRun, Path]) -> None:
 def test_whole_report_is_valid(whole: tuple[SmokeRun, Path]) -> None:
     run, out = whole
     jsonschema.Draft202012Validator(json.loads(SCHEMA.read_text())).validate(run.report)
-    cases = ET.parse(out / "junit.xml").getroot().iter("testcase")  # noqa: S314 - our own file
+    cases = ET.parse(out / "junit.xml").getroot().iter("testcase")
     assert {case.get("name") for case in cases} == ALL
     assert (out / "report.html").stat().st_size > 10_000
 
@@ -114,6 +117,24 @@ def test_read_only_home(tmp_path: Path) -> None:
     assert run.code == 1, run.stderr
     assert "Read-only file system" in run.check("test_cache_writable")["reason"]
     assert set(run.verdicts("test_arrays").values()) == {"pass"}
+
+
+@pytest.mark.parametrize(("package", "starts"), [("jax-cuda12-plugin", "pass"), ("jaxlib", "fail")])
+def test_wrong_version(tmp_path: Path, package: str, starts: str) -> None:
+    older = "0.10.1" if metadata.version("jaxlib").startswith("0.10.") else "0.11.0"
+    version = older if package == "jax-cuda12-plugin" else OLD_JAXLIB
+    uv = [sys.executable, "-m", "uv", "pip", "install", "--quiet", "--no-deps"]
+    target = ["--target", tmp_path / "other", "--python", sys.executable]
+    subprocess.run([*uv, *target, f"{package}=={version}"], check=True)
+    path = f"{tmp_path / 'other'}:{HOME}"
+    run = smoke(tmp_path / "out", "-k", "environment or lax", PYTHONPATH=path)
+    assert run.code == 1
+    assert version in run.check("test_versions_match")["reason"]
+    assert "requirements/cpu.txt" in run.check("test_versions_match")["remedy"]
+    assert run.verdicts()["test_jax_starts"] == starts
+    assert set(run.verdicts("test_lax").values()) == {
+        "pass" if starts == "pass" else "inconclusive"
+    }
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
