@@ -140,6 +140,18 @@ def lint(_c: Context, fix: bool = False) -> None:
     answer(work)
 
 
+@command(help={"check": "only say which pages are out of date; 1 if any is"})
+def docs(_c: Context, check: bool = False) -> None:
+    """Renew the generated tables in README.md and docs/."""
+
+    def work() -> int:
+        from jaxpad.docs import docs
+
+        return docs(HOME, check=check)
+
+    answer(work)
+
+
 @command(help={"k": "only the tests this expression names"})
 def test(_c: Context, k: str = "") -> None:
     """Run the project's own tests."""
@@ -152,5 +164,5 @@ def test(_c: Context, k: str = "") -> None:
     answer(work)
 
 
-namespace = Collection(smoke, lock, lint, test)
+namespace = Collection(smoke, lock, lint, docs, test)
 namespace.add_collection(Collection("profile", profile_list, profile_show, profile_check))

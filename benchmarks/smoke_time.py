@@ -4,7 +4,7 @@ The numbers to look at: the cold run (goal: at most 40 s on two cores) and the r
 warm median to the cold one. Every cold run starts from an empty cache folder; the warm run
 follows it with the same folder, so that each pair meets the same noise.
 
-    python benchmarks/smoke_time.py [rounds]
+    python -m benchmarks.smoke_time [rounds]
 """
 
 from __future__ import annotations
@@ -16,6 +16,8 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
+
+from benchmarks import results
 
 HOME = Path(__file__).resolve().parent.parent
 
@@ -39,10 +41,13 @@ def main() -> None:
     rounds = int(sys.argv[1]) if len(sys.argv) > 1 else 3
     cold, warm = zip(*(pair() for _ in range(rounds)), strict=True)
     ratio = statistics.median(w / c for c, w in zip(cold, warm, strict=True))
-    print("| smoke suite on the CPU | median |")
-    print("| --- | --- |")
-    print(f"| cold compilation cache | {statistics.median(cold):.1f} s |")
-    print(f"| warm compilation cache | {statistics.median(warm):.1f} s, {ratio:.2f} times |")
+    results.note(
+        "smoke",
+        what="whole CPU smoke suite, cold (goal: at most 40 s), then with a warm compilation cache",
+        value=f"{statistics.median(cold):.1f} s, then {statistics.median(warm):.1f} s, "
+        f"{ratio:.2f} times (medians of {rounds})",
+        command="python -m benchmarks.smoke_time",
+    )
 
 
 if __name__ == "__main__":

@@ -3,7 +3,7 @@
 The number to look at is the ratio of the medians: at most 1.3. The two are run in turns,
 A B A B, so that both meet the same noise.
 
-    python benchmarks/startup.py
+    python -m benchmarks.startup
 """
 
 from __future__ import annotations
@@ -14,6 +14,8 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+
+from benchmarks import results
 
 HOME = Path(__file__).resolve().parent.parent
 ONE_TASK = '''"""One task."""
@@ -45,10 +47,12 @@ def compare(rounds: int = 15) -> tuple[float, float]:
 
 def main() -> None:
     here, bare = compare()
-    print("| command | median |")
-    print("| --- | --- |")
-    print(f"| invoke --list, one-task tasks.py | {bare:.3f} s |")
-    print(f"| invoke --list, jaxpad | {here:.3f} s, {here / bare:.2f} times |")
+    results.note(
+        "startup",
+        what="`invoke --list`, beside a bare invoke with one task (goal: at most 1.3 times)",
+        value=f"{here:.2f} s, {here / bare:.2f} times",
+        command="python -m benchmarks.startup",
+    )
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ import json
 import sys
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from functools import partial
 from typing import Any
 
 
@@ -41,7 +42,7 @@ def _read(nvml: Any) -> Driver:
     version, problem = _optional(nvml.nvmlSystemGetDriverVersion)
     cuda, _ = _optional(nvml.nvmlSystemGetCudaDriverVersion_v2)
     count, uncounted = _optional(nvml.nvmlDeviceGetCount)
-    names = [_optional(lambda i=i: _name(nvml, i)) for i in range(count or 0)]
+    names = [_optional(partial(_name, nvml, index)) for index in range(count or 0)]
     return Driver(
         version=version,
         cuda=f"{cuda // 1000}.{cuda % 1000 // 10}" if cuda else None,

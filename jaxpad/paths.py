@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import tempfile
 from pathlib import Path
 
 _PACKAGE = Path(__file__).resolve().parent
@@ -24,4 +25,12 @@ def user_cache() -> Path:
     Source: the XDG base directory specification, which says to ignore a relative path.
     """
     base = Path(os.environ.get("XDG_CACHE_HOME") or "")
-    return (base if base.is_absolute() else Path.home() / ".cache") / "jaxpad"
+    return (base if base.is_absolute() else _home_folder() / ".cache") / "jaxpad"
+
+
+def _home_folder() -> Path:
+    """The user's home; a folder of their own under /tmp for a uid that has none."""
+    try:
+        return Path.home()
+    except RuntimeError:
+        return Path(tempfile.gettempdir()) / f"home-{os.getuid()}"

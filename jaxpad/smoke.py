@@ -122,7 +122,7 @@ def _run(plan: Plan, options: Options) -> Report:
 def _tidy(found: Report, options: Options) -> Report:
     if not options.redact:
         return found
-    return report.redact(found, user=_user(), home=os.path.expanduser("~"))
+    return report.redact(found, user=_user(), home=os.environ.get("HOME"))
 
 
 def _user() -> str | None:

@@ -38,11 +38,12 @@ print(json.dumps(report.to_json(runner.run(plan))))
 @pytest.fixture(scope="module")
 def cuda_python(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A Python with requirements/cuda12.txt, and nothing of this one."""
-    python = tmp_path_factory.mktemp("cuda") / "venv/bin/python"
+    folder = tmp_path_factory.mktemp("cuda") / "venv"
+    python = folder / "bin/python"
     uv = [sys.executable, "-m", "uv", "--quiet"]
-    subprocess.run([*uv, "venv", "--python", sys.executable, python.parent.parent], check=True)
+    subprocess.run([*uv, "venv", "--python", sys.executable, str(folder)], check=True)
     pins = HOME / "requirements/cuda12.txt"
-    sync = ["pip", "sync", "--require-hashes", "--python", python, pins]
+    sync = ["pip", "sync", "--require-hashes", "--python", str(python), str(pins)]
     subprocess.run([*uv, *sync], check=True)
     return python
 
@@ -68,7 +69,7 @@ def pci_device(machine: Path) -> None:
 
 def run(python: Path, machine: Path, **added: str) -> tuple[int, dict[str, Any]]:
     """Exit code of the run, and the result of the platform check."""
-    argv = [python, "-c", SMOKE, machine]
+    argv = [str(python), "-c", SMOKE, str(machine)]
     done = subprocess.run(argv, env=environ(**added), capture_output=True, text=True, check=True)
     report = json.loads(done.stdout)
     verdicts = {check["name"]: check["verdict"] for check in report["checks"]}
@@ -90,7 +91,7 @@ def test_driver_that_fails_to_initialise(cuda_python: Path, machine: Path) -> No
     source = machine / "driver.c"
     source.write_text(BROKEN_DRIVER)
     library = machine / "libcuda.so.1"
-    build = ["cc", "-shared", "-fPIC", "-Wl,-soname,libcuda.so.1", "-o", library, source]
+    build = ["cc", "-shared", "-fPIC", "-Wl,-soname,libcuda.so.1", "-o", str(library), str(source)]
     subprocess.run(build, check=True)
     node(machine)
     code, check = run(cuda_python, machine, LD_LIBRARY_PATH=str(machine))

@@ -124,7 +124,7 @@ def test_wrong_version(tmp_path: Path, package: str, starts: str) -> None:
     older = "0.10.1" if metadata.version("jaxlib").startswith("0.10.") else "0.11.0"
     version = older if package == "jax-cuda12-plugin" else OLD_JAXLIB
     uv = [sys.executable, "-m", "uv", "pip", "install", "--quiet", "--no-deps"]
-    target = ["--target", tmp_path / "other", "--python", sys.executable]
+    target = ["--target", str(tmp_path / "other"), "--python", sys.executable]
     subprocess.run([*uv, *target, f"{package}=={version}"], check=True)
     path = f"{tmp_path / 'other'}:{HOME}"
     run = smoke(tmp_path / "out", "-k", "environment or lax", PYTHONPATH=path)

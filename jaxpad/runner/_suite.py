@@ -83,11 +83,18 @@ def select(checks: Iterable[Check], expression: str | None) -> tuple[Check, ...]
         wanted = Expression.compile(expression)
     except SyntaxError as error:
         raise UsageError(f"-k {expression!r} is not an expression pytest knows: {error}") from error
-    chosen = tuple(c for c in checks if wanted.evaluate(lambda word, c=c, **_: _matches(c, word)))
+    chosen = tuple(check for check in checks if wanted.evaluate(_Matcher(check)))
     if not chosen:
         raise UsageError(f"-k {expression!r} names no check; `--dry-run` without -k lists them all")
     return chosen
 
 
-def _matches(check: Check, word: str) -> bool:
-    return any(word.lower() in part.lower() for part in (check.file.name, check.name))
+@dataclass(frozen=True)
+class _Matcher:
+    """Whether a word of the expression is part of a check's file or name."""
+
+    check: Check
+
+    def __call__(self, word: str, /, **_: str | int | bool | None) -> bool:
+        parts = (self.check.file.name, self.check.name)
+        return any(word.lower() in part.lower() for part in parts)

@@ -1,0 +1,97 @@
+"""Tables in README.md and docs/ that are made from the code, the configs and measurements.
+
+A table stands between two marks, `<!-- NAME: begin (invoke docs) -->` and
+`<!-- NAME: end -->`; `invoke docs` renews what is between them.
+"""
+
+from __future__ import annotations
+
+import ast
+import json
+import re
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from jaxpad import profiles, runner
+from jaxpad.report import fields
+
+_BLOCK = re.compile(
+    r"(?P<begin><!-- (?P<name>[a-z]+): begin [^\n]*-->\n).*?(?P<end><!-- (?P=name): end -->\n)",
+    re.S,
+)
+
+
+def pages(home: Path) -> list[Path]:
+    """The pages that may hold generated tables."""
+    return [home / "README.md", *sorted((home / "docs").glob("*.md"))]
+
+
+def renewed(text: str, tables: Mapping[str, Callable[[], str]]) -> str:
+    """`text` with every marked table made anew; raises KeyError for a mark nobody makes."""
+    return _BLOCK.sub(lambda m: m["begin"] + tables[m["name"]]() + m["end"], text)
+
+
+def tables(home: Path) -> dict[str, Callable[[], str]]:
+    """What can stand between marks, by name."""
+    return {
+        "checks": lambda: checks_table(home / "smoke_tests"),
+        "fields": fields.table,
+        "profiles": profiles_table,
+        "measured": lambda: measured_table(home / "benchmarks" / "results.json"),
+    }
+
+
+def checks_table(folder: Path) -> str:
+    """Every check of the smoke suite and the question it answers, file by file."""
+    lines = []
+    checks = runner.collect(folder)
+    for file in sorted({check.file for check in checks}):
+        topic = (ast.get_docstring(ast.parse(file.read_text())) or file.stem).splitlines()[0]
+        lines += [
+            "",
+            f"**{file.stem.removeprefix('test_')}**: {topic.partition(': ')[2] or topic}",
+            "",
+        ]
+        lines += ["| check | what must hold |", "| --- | --- |"]
+        lines += [
+            f"| `{check.name}` | {check.question} |" for check in checks if check.file == file
+        ]
+    return "\n".join(lines[1:]) + "\n"
+
+
+def profiles_table() -> str:
+    """Every shipped profile."""
+    rows = (profiles.load(name) for name in profiles.names())
+    lines = [
+        f"| `{p.name}` | {', '.join(f'`{e}`' for e in p.extends)} | {p.description} |" for p in rows
+    ]
+    return "\n".join(["| profile | extends | what for |", "| --- | --- | --- |", *lines]) + "\n"
+
+
+def measured_table(results: Path) -> str:
+    """What the benchmarks measured last, with the command of each."""
+    found = json.loads(results.read_text())
+    lines = [f"| {row['what']} | {row['value']} | `{row['command']}` |" for row in found["rows"]]
+    head = ["| what | measured | command |", "| --- | --- | --- |"]
+    return "\n".join([*head, *lines, "", f"On {found['machine']}, {found['date']}."]) + "\n"
+
+
+def docs(home: Path, *, check: bool) -> int:
+    """Renew the pages, or with `check` name those out of date and return 1 if there are any."""
+    stale = renew(home, check=check)
+    for page in stale:
+        sys.stderr.write(f"{'out of date' if check else 'renewed'}: {page.relative_to(home)}\n")
+    return 1 if check and stale else 0
+
+
+def renew(home: Path, *, check: bool) -> list[Path]:
+    """Renew every page, or with `check` only say which are out of date."""
+    stale = []
+    for page in pages(home):
+        text = page.read_text()
+        if (new := renewed(text, tables(home))) != text:
+            stale.append(page)
+            if not check:
+                page.write_text(new)
+    return stale
