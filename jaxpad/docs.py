@@ -15,6 +15,7 @@ from pathlib import Path
 
 from jaxpad import profiles, runner
 from jaxpad.report import fields
+from jaxpad.upkeep import checkout
 
 _BLOCK = re.compile(
     r"(?P<begin><!-- (?P<name>[a-z]+): begin [^\n]*-->\n).*?(?P<end><!-- (?P=name): end -->\n)",
@@ -79,7 +80,7 @@ def measured_table(results: Path) -> str:
 
 def docs(home: Path, *, check: bool) -> int:
     """Renew the pages, or with `check` name those out of date and return 1 if there are any."""
-    stale = renew(home, check=check)
+    stale = renew(checkout(home), check=check)
     for page in stale:
         sys.stderr.write(f"{'out of date' if check else 'renewed'}: {page.relative_to(home)}\n")
     return 1 if check and stale else 0

@@ -14,6 +14,13 @@ SETS = ("cpu", "cuda12", "cuda13", "proof", "dev")
 OLDEST_PYTHON = "3.11"
 
 
+def checkout(home: Path) -> Path:
+    """`home` if it is a checkout; an installed package has no pins, tests or pages to keep."""
+    if not (home / "pyproject.toml").is_file():
+        raise UsageError("this jaxpad is installed: lock, lint, docs and test work in a checkout")
+    return home
+
+
 def call(argv: Sequence[str], folder: Path) -> int:
     """Show the command on stderr, run it in `folder`, return its exit code."""
     sys.stderr.write(f"+ {shlex.join(argv)}\n")
@@ -43,7 +50,7 @@ def lock_argv(name: str, *, upgrade: bool) -> list[str]:
 def lock(home: Path, *, upgrade: bool) -> int:
     """Renew every requirements/*.txt; stops at the first that cannot be resolved."""
     for name in SETS:
-        if code := call(lock_argv(name, upgrade=upgrade), home / "requirements"):
+        if code := call(lock_argv(name, upgrade=upgrade), checkout(home) / "requirements"):
             return code
     return 0
 
@@ -57,10 +64,10 @@ def lint(home: Path, *, fix: bool) -> int:
         _module("mypy"),
         ["shellcheck", *scripts],
     ]
-    codes = [call(argv, home) for argv in commands]
+    codes = [call(argv, checkout(home)) for argv in commands]
     return int(any(codes))
 
 
 def test(home: Path, *, select: str) -> int:
     """Run tests/ with pytest."""
-    return call(_module("pytest", *(["-k", select] if select else [])), home)
+    return call(_module("pytest", *(["-k", select] if select else [])), checkout(home))
