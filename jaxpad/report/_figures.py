@@ -1,0 +1,48 @@
+"""Numbers, facts and times as people read them."""
+
+from __future__ import annotations
+
+from jaxpad.report._model import Fact, Measurement
+
+
+def plural(count: int, noun: str) -> str:
+    """`1 check`, `2 checks`."""
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+
+
+def one_line(text: str) -> str:
+    """Several lines as one; a command in a remedy may stand on a line of its own."""
+    return " ".join(text.split())
+
+
+def number(value: float | str) -> str:
+    """A measured value for people: four figures, thousands marked."""
+    if isinstance(value, str):
+        return value
+    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"
+
+
+def measured(found: Measurement) -> str:
+    """`gemm 812.3 GFLOP/s ± 3.1, held to at least 500`."""
+    spread = "" if found.spread is None else f" ± {number(found.spread)}"
+    gate = f", held to {found.gate}" if found.gate else ""
+    return f"{found.name} {number(found.value)} {found.unit}".rstrip() + spread + gate
+
+
+def known(fact: Fact) -> str:
+    """A fact's value, or why there is none."""
+    return fact.value if fact.value is not None else fact.reason or "unknown"
+
+
+def moment(started: str) -> str:
+    """`2026-05-04 12:00:00 UTC` for an ISO 8601 time in UTC; another text as it is."""
+    date, _, clock = started.partition("T")
+    return f"{date} {clock[:8]} UTC" if clock else started or "unknown"
+
+
+def duration(seconds: float) -> str:
+    """`0.42 s`, `38 s`, `2 min 5 s`."""
+    if seconds < 60:
+        return f"{seconds:.2f} s" if seconds < 10 else f"{seconds:.0f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes} min {rest} s"

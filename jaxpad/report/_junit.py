@@ -1,0 +1,89 @@
+"""junit.xml: a report for CI servers, in the common ground of their readers.
+
+There is no standard. This keeps to Jenkins' schema (junit-10.xsd of its xUnit plugin)
+but for a test case's `properties`, which that schema lacks and pytest writes, too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from xml.etree import ElementTree as ET
+
+from jaxpad.report._digest import Topic, topics
+from jaxpad.report._model import CheckResult, Measurement, Report
+from jaxpad.report._text import plain
+from jaxpad.report._words import headline
+from jaxpad.verdict import Verdict
+
+OUTCOMES = {
+    Verdict.FAIL: "failure",
+    Verdict.INCONCLUSIVE: "error",
+    Verdict.NOT_APPLICABLE: "skipped",
+}
+
+
+def to_junit(report: Report) -> str:
+    """One suite a file, one case a check, measurements as properties."""
+    checks = report.checks or (_nothing_ran(report),)
+    root = ET.Element("testsuites", {"name": "jaxpad smoke", **_totals(checks, report.seconds)})
+    root.attrib.pop("skipped")  # not among the attributes of testsuites
+    for topic in topics(report) or (Topic("run", checks),):
+        root.append(_suite(report, topic))
+    ET.indent(root)
+    return f'<?xml version="1.0" encoding="utf-8"?>\n{ET.tostring(root, encoding="unicode")}\n'
+
+
+def _nothing_ran(report: Report) -> CheckResult:
+    """A reader that counts errors must not take an empty file for a green one."""
+    words = headline(report)
+    return CheckResult("run", "any_check_ran", "", Verdict.INCONCLUSIVE, words)
+
+
+def _suite(report: Report, topic: Topic) -> ET.Element:
+    totals = _totals(topic.checks, topic.seconds)
+    about = {"timestamp": plain(report.started)[:19], "hostname": plain(report.node)}
+    suite = ET.Element("testsuite", {"name": plain(topic.name), **totals, **about})
+    suite.extend(_case(check) for check in topic.checks)
+    return suite
+
+
+def _totals(checks: Iterable[CheckResult], seconds: float) -> dict[str, str]:
+    verdicts = [check.verdict for check in checks]
+    return {
+        "tests": str(len(verdicts)),
+        "failures": str(verdicts.count(Verdict.FAIL)),
+        "errors": str(verdicts.count(Verdict.INCONCLUSIVE)),
+        "skipped": str(verdicts.count(Verdict.NOT_APPLICABLE)),
+        "time": f"{seconds:.3f}",
+    }
+
+
+def _case(check: CheckResult) -> ET.Element:
+    classname = plain(check.file.removesuffix(".py"))
+    named = {"classname": classname, "name": plain(check.name), "time": f"{check.seconds:.3f}"}
+    case = ET.Element("testcase", named)
+    if check.measurements:
+        properties = ET.SubElement(case, "properties")
+        for found in check.measurements:
+            _properties(properties, found)
+    if check.verdict in OUTCOMES:
+        case.append(_outcome(check))
+    return case
+
+
+def _properties(parent: ET.Element, found: Measurement) -> None:
+    """The bare number under its name, so that a program can read it; the rest beside it."""
+    parts = {"": found.value, ".unit": found.unit, ".spread": found.spread}
+    parts |= {".gate": found.gate, ".source": found.source}
+    for suffix, value in parts.items():
+        if value not in ("", None):
+            name = plain(f"{found.name}{suffix}")
+            ET.SubElement(parent, "property", name=name, value=plain(str(value)))
+
+
+def _outcome(check: CheckResult) -> ET.Element:
+    about = {"type": check.verdict.value, "message": plain(check.reason)}
+    outcome = ET.Element(OUTCOMES[check.verdict], about)
+    remedy = check.remedy and f"Remedy: {check.remedy}"
+    outcome.text = plain("\n\n".join(filter(None, (check.reason, remedy, check.output))))
+    return outcome

@@ -1,0 +1,128 @@
+"""Take out of a report what its reader need not know: people, hardware identities, secrets."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+from jaxpad.report import _secrets as secrets
+from jaxpad.report._model import CheckResult, Device, Platform, Report
+
+USER = "<user>"
+HOST = "<host>"
+
+# Names that tell nobody who it was, and that stand for other things in a report:
+# "root" is also a folder and a term of NCCL, "test" and "jax" are everywhere.
+_EVERYDAY = """
+admin app container cuda debian default dev docker ec2-user gpu guest home jax jovyan local
+main mpi node nobody nvidia opc root runner slurm test ubuntu user users vscode work
+"""
+COMMON = frozenset(_EVERYDAY.split())
+
+# Words of jaxpad's own that are not free text: a user called "gpu" must not change them.
+CLOSED: dict[type, frozenset[str]] = {
+    Report: frozenset({"jaxpad", "started"}),
+    Platform: frozenset({"requested", "expected", "found"}),
+    CheckResult: frozenset({"file", "name", "verdict"}),
+    Device: frozenset({"platform"}),
+}
+
+NOBODYS = ("", "/", "/tmp")  # noqa: S108 - homes of users that a container made up
+_OTHER_HOME = re.compile(r"(?:(?<=/home/)|(?<=/Users/))(?!<)[^/\s:;,'\"()\[\]{}<>|&*?]+")
+
+Rule = Callable[[str], str]
+
+
+def redact(
+    report: Report, *, user: str | None, home: str | Path | None, host_names: Iterable[str] = ()
+) -> Report:
+    """The report without user names, home folders, GPU UUIDs, serial numbers and credentials.
+
+    `user` and `home` are the caller's own, where known. Other people's are taken from
+    paths under /home and /Users. Host names stay unless given, since a fleet report
+    needs them. Redacting twice changes nothing more.
+
+    - home folder: `~`; user name, as a whole word: `<user>`. A common name such as `root`
+      goes only where it stands for a user: `root@`, `user=root`, `/home/root`.
+    - GPU-1a2b3c4d-… and MIG-…: `GPU-1a2b<redacted>`. Four digits tell the GPUs of a node
+      apart, and say nothing to whoever does not have the whole.
+    - serial numbers and credentials: `<redacted>`.
+    """
+    return _walk(report, rule(user, home, host_names))  # type: ignore[no-any-return]
+
+
+def rule(user: str | None, home: str | Path | None, host_names: Iterable[str] = ()) -> Rule:
+    """What `redact` does to one text."""
+    steps: list[Rule] = [secrets.hide, _homes(home), _user(user), *map(_host, host_names)]
+
+    def apply(text: str) -> str:
+        for step in steps:
+            text = step(text)
+        return text
+
+    return apply
+
+
+def _walk(value: Any, change: Rule) -> Any:
+    if isinstance(value, str):
+        return change(value)
+    if isinstance(value, tuple):
+        return tuple(_walk(entry, change) for entry in value)
+    if isinstance(value, dict):
+        return {name: _entry(name, entry, change) for name, entry in value.items()}
+    if not dataclasses.is_dataclass(value):
+        return value
+    closed = CLOSED.get(type(value), frozenset())
+    names = {field.name for field in dataclasses.fields(value)} - closed
+    changed = {name: _walk(getattr(value, name), change) for name in names}
+    if isinstance(value, Report):
+        changed["command"] = secrets.hide_arguments(changed["command"])
+    return dataclasses.replace(value, **changed)  # type: ignore[type-var]
+
+
+def _entry(name: str, value: Any, change: Rule) -> Any:
+    """A named value: the name alone may say that it is a secret."""
+    if not secrets.names_secret(name):
+        return _walk(value, change)
+    return _walk(value, lambda text: secrets.HIDDEN if text else text)
+
+
+def _homes(home: str | Path | None) -> Rule:
+    folder = str(home or "").rstrip("/")
+    others = _replacing(_OTHER_HOME, USER)
+    if folder in NOBODYS:
+        return others
+    # Not inside a longer path (/mnt/home/ann) or a longer name (/home/anna).
+    own = re.compile(rf"(?<![\w.]){re.escape(folder)}(?![\w-]|\.\w)")
+    return lambda text: others(own.sub("~", text))
+
+
+def _user(user: str | None) -> Rule:
+    """A name that could be another word goes only where it stands for a user."""
+    if not user:
+        return str
+    name = re.escape(user)
+    if user.lower() in COMMON:
+        return _replacing(re.compile("|".join(_as_user(name))), USER)
+    if len(user) < 3:
+        return _replacing(re.compile("|".join([*_as_user(name), rf"(?<=/){name}(?![\w.-])"])), USER)
+    return _replacing(re.compile(rf"(?<![\w<]){name}(?![\w>])"), USER)
+
+
+def _as_user(name: str) -> list[str]:
+    """root@host, user=root, USER: root, uid=0(root)."""
+    labels = (f"(?i:(?<={label}))" for label in ("user=", "user: ", "username=", "logname="))
+    return [rf"(?<![\w<.-]){name}(?=@)", rf"(?<=\d\(){name}(?=\))"] + [
+        rf"{label}{name}(?![\w-])" for label in labels
+    ]
+
+
+def _host(name: str) -> Rule:
+    return _replacing(re.compile(rf"(?<![\w<-]){re.escape(name)}(?![\w>-])"), HOST) if name else str
+
+
+def _replacing(pattern: re.Pattern[str], word: str) -> Rule:
+    return lambda text: pattern.sub(word, text)

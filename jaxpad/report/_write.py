@@ -1,0 +1,73 @@
+"""A report's three files, each replaced whole or not at all."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from jaxpad.errors import UsageError
+from jaxpad.report._html import to_html
+from jaxpad.report._json import to_json
+from jaxpad.report._junit import to_junit
+from jaxpad.report._model import Report
+
+FULL = (errno.ENOSPC, errno.EDQUOT)
+
+
+def write(report: Report, folder: Path) -> dict[str, Path]:
+    """Write smoke.json, junit.xml and report.html; the path of each by its name.
+
+    All three are written in full before the first takes its name, so a reader sees a
+    whole report at any time, and a run that is killed leaves the one before. Makes the
+    folder. Redact first: this writes what it is given. Nothing is flushed to the disk:
+    the promise is for readers and killed processes, not for a power cut.
+
+    Raises UsageError if the folder cannot be written, or has no space.
+    """
+    contents = {
+        "smoke.json": json.dumps(to_json(report), indent=1) + "\n",
+        "junit.xml": to_junit(report),
+        "report.html": to_html(report),
+    }
+    try:
+        _replace_all(folder, contents)
+    except OSError as error:
+        raise _sentence(folder, contents, error) from error
+    return {name: folder / name for name in contents}
+
+
+def _replace_all(folder: Path, contents: dict[str, str]) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    with contextlib.ExitStack() as stack:
+        files = {name: stack.enter_context(_temporary(folder, name)) for name in contents}
+        for name, file in files.items():
+            file.write_text(contents[name], encoding="utf-8")
+        for name, file in files.items():
+            file.replace(folder / name)
+
+
+@contextlib.contextmanager
+def _temporary(folder: Path, name: str) -> Iterator[Path]:
+    """A path beside the final one, gone afterwards; the user's umask decides who may read it."""
+    path = folder / f".{name}.{os.getpid()}"
+    try:
+        yield path
+    finally:
+        path.unlink(missing_ok=True)
+
+
+def _sentence(folder: Path, contents: dict[str, str], error: OSError) -> UsageError:
+    if error.errno in FULL:
+        size = sum(map(len, contents.values())) // 1024 + 1
+        return UsageError(
+            f"no space for the report in {folder}: free {size} KiB there, "
+            "or name another folder with --out"
+        )
+    return UsageError(
+        f"cannot write the report to {folder} ({error.strerror}): "
+        "name a folder that you can write with --out"
+    )

@@ -1,0 +1,170 @@
+"""report.html in a real browser that has no network."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, Page, ViewportSize, sync_playwright
+
+from jaxpad.report import Report, to_json, write
+from test_report_samples import SHAPES, every_shape
+
+ARGUMENTS = [
+    "--no-sandbox",  # CI runs as root
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+PHONE: ViewportSize = {"width": 360, "height": 740}
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    path = shutil.which("chromium") or shutil.which("chromium-browser")
+    if path is None:
+        pytest.fail("these tests open a browser: apt-get install -y chromium")
+    with sync_playwright() as playwright:
+        opened = playwright.chromium.launch(executable_path=path, args=ARGUMENTS)
+        yield opened
+        opened.close()
+
+
+class Opened:
+    """A report in a tab, with all that the tab complained of or asked for."""
+
+    def __init__(self, browser: Browser, file: Path, scheme: str = "light") -> None:
+        context = browser.new_context(offline=True, color_scheme=scheme)  # type: ignore[arg-type]
+        self.page: Page = context.new_page()
+        self.complaints: list[str] = []
+        self.requests: list[str] = []
+        self.page.on("console", lambda message: self.complaints.append(message.text))
+        self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
+        self.page.on("dialog", lambda dialog: self.complaints.append(dialog.message))
+        self.page.on("request", lambda request: self.requests.append(request.url))
+        self.page.goto(file.as_uri())
+
+    def overflow(self) -> int:
+        script = "document.documentElement.scrollWidth - window.innerWidth"
+        return int(self.page.evaluate(script))
+
+    def open_all(self) -> None:
+        self.page.evaluate("document.querySelectorAll('details').forEach(d => d.open = true)")
+
+
+Opener = Callable[..., Opened]
+
+
+@pytest.fixture
+def open_report(browser: Browser, tmp_path: Path) -> Iterator[Opener]:
+    """`open_report(report, scheme="light")` opens a report in a tab of its own."""
+
+    def opener(report: Report, scheme: str = "light") -> Opened:
+        return Opened(browser, write(report, tmp_path)["report.html"], scheme)
+
+    yield opener
+    for context in browser.contexts:
+        context.close()
+
+
+@pytest.fixture
+def failed(open_report: Opener) -> Opened:
+    return open_report(SHAPES["failed"])
+
+
+@every_shape
+def test_opens_quietly_and_offline(open_report: Opener, report: Report) -> None:
+    opened = open_report(report)
+    assert opened.complaints == []
+    asked = [url for url in opened.requests if not url.startswith("data:")]
+    assert asked == [opened.page.url]
+    assert opened.page.locator("h1").is_visible()
+    assert opened.page.locator("script, img").count() == 1  # the JSON; hostile text made none
+    embedded = opened.page.locator("#smoke-json").text_content() or ""
+    assert json.loads(embedded) == to_json(report)
+
+
+@every_shape
+def test_fits_a_phone(open_report: Opener, report: Report) -> None:
+    opened = open_report(report)
+    opened.page.set_viewport_size(PHONE)
+    opened.open_all()
+    assert opened.overflow() <= 0
+
+
+def test_verdict_is_on_the_first_screen(failed: Opened) -> None:
+    failed.page.set_viewport_size(PHONE)
+    for name in ("Fail: 1 of 66 checks failed", "What to do next"):
+        box = failed.page.get_by_role("heading", name=name).bounding_box()
+        assert box is not None
+        assert box["y"] + box["height"] < PHONE["height"]
+
+
+def test_traceback_opens_by_keyboard(failed: Opened) -> None:
+    article = failed.page.locator("article.fail")
+    assert not article.locator("pre").is_visible()
+    article.locator("summary").press("Enter")
+    assert article.locator("pre").is_visible()
+    assert "AssertionError" in article.locator("pre").inner_text()
+
+
+def test_tables_have_names_for_screen_readers(failed: Opened) -> None:
+    table = failed.page.get_by_role("table", name="Checks by topic")
+    assert table.get_by_role("columnheader", name="inconclusive").is_visible()
+    assert table.get_by_role("rowheader", name="jit").is_visible()
+
+
+def test_paper_shows_what_is_folded(failed: Opened) -> None:
+    failed.page.emulate_media(media="print")
+    assert failed.page.locator("article.fail pre").is_visible()
+    assert failed.page.pdf()[:4] == b"%PDF"
+
+
+# Every element with text of its own: WCAG 2 contrast of its colour on the nearest
+# background that is not transparent.
+CONTRASTS = """
+() => {
+  const rgb = text => text.match(/[\\d.]+/g).map(Number);
+  const light = colour => {
+    const [r, g, b] = rgb(colour).map(v => v / 255)
+      .map(v => v <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4);
+    return 0.2126 * r + 0.7152 * g + 0.0722 * b;
+  };
+  const behind = element => {
+    for (let e = element; e; e = e.parentElement) {
+      const colour = getComputedStyle(e).backgroundColor;
+      if (rgb(colour)[3] !== 0) return colour;
+    }
+    return "rgb(255, 255, 255)";
+  };
+  const own = e => [...e.childNodes].some(n => n.nodeType === 3 && n.data.trim());
+  return [...document.body.querySelectorAll("*:not(script)")].filter(own).map(e => {
+    const pair = [light(getComputedStyle(e).color), light(behind(e))].sort((a, b) => b - a);
+    return [(pair[0] + 0.05) / (pair[1] + 0.05), e.outerHTML.slice(0, 80)];
+  });
+}
+"""
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("name", ["failed", "flags cut short", "passed on the CPU"])
+def test_contrast(open_report: Opener, scheme: str, name: str) -> None:
+    """At least 4.5 to 1: WCAG 2.2, criterion 1.4.3."""
+    opened = open_report(SHAPES[name], scheme)
+    opened.open_all()
+    found = opened.page.evaluate(CONTRASTS)
+    assert len(found) > 50
+    assert [(round(ratio, 2), element) for ratio, element in found if ratio < 4.5] == []
+
+
+def test_schemes_differ(open_report: Opener) -> None:
+    script = "getComputedStyle(document.body).backgroundColor"
+    tabs = [open_report(SHAPES["failed"], scheme) for scheme in ("light", "dark")]
+    found = [tab.page.evaluate(script) for tab in tabs]
+    assert found == ["rgb(255, 255, 255)", "rgb(20, 23, 26)"]
