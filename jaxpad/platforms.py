@@ -27,6 +27,13 @@ class Expectation:
     why: str
     evidence: tuple[str, ...] = ()
 
+    @property
+    def sentence(self) -> str:
+        """Where JAX is to compute and why, for the beginning of a run."""
+        if self.platform == "gpu":
+            return f"Expecting a GPU: {self.why}."
+        return f"On the CPU: {self.why}. GPU checks are not applicable."
+
 
 def expect(
     requested: str, environ: Mapping[str, str], gpus: GpuEvidence, driver: Driver

@@ -108,6 +108,7 @@ def _run(plan: Plan, options: Options) -> Report:
 
     with runner.interruptible(), Progress(total=len(plan.checks), console=console) as progress:
         watcher = Watcher(
+            expected=lambda expected: console.print(expected.sentence, highlight=False),
             started=lambda check: progress.started(f"{check.file.name}::{check.name}"),
             finished=progress.finished,
             checked=write,

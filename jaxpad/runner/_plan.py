@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from jaxpad.platforms import Expectation
 from jaxpad.report import CheckResult, Report
 from jaxpad.runner._suite import Check
 
@@ -31,6 +32,7 @@ class Plan:
 class Watcher:
     """Who is told of progress."""
 
+    expected: Callable[[Expectation], None] = lambda _: None  # before JAX is started
     started: Callable[[Check], None] = lambda _: None
     finished: Callable[[CheckResult], None] = lambda _: None
     checked: Callable[[Report], None] = lambda _: None  # the report so far, file by file

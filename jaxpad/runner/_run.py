@@ -52,6 +52,7 @@ class _Run:
         plan = self._plan
         facts = machine.gather(plan.requested, plan.environ, plan.profile, plan.sysfs, plan.dev)
         self._facts = facts
+        self._watcher.expected(facts.expected)
         environ = _environ.for_jax(plan.environ, facts)
         self._facts = facts = machine.start_jax(facts, environ)
         written = folder / "facts.json"
