@@ -48,6 +48,8 @@ def main() -> NoReturn:
     os.chdir(HOME)
     argv = [str(python), "-m", "jaxpad", options.task, *options.rest]
     _say(argv)
+    chosen = ["--packages", options.packages] if options.packages else []
+    os.environ["JAXPAD_STARTED_AS"] = shlex.join(["python3", "-m", "jaxpad.bootstrap", *chosen])
     os.execv(python, argv)  # noqa: S606 - become the task: signals and exit code are its own
 
 

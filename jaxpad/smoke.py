@@ -83,7 +83,13 @@ def plan_for(options: Options, environ: Mapping[str, str], suite: Path) -> Plan:
 
 def _command(argv: Sequence[str]) -> tuple[str, ...]:
     """What was typed, so that it can be typed again."""
-    program = [sys.executable, "-m", "jaxpad"] if argv[0].endswith("__main__.py") else [argv[0]]
+    typed = os.environ.get("JAXPAD_STARTED_AS")  # by jaxpad.bootstrap
+    if typed:
+        program = shlex.split(typed)
+    elif argv[0].endswith("__main__.py"):
+        program = [sys.executable, "-m", "jaxpad"]
+    else:
+        program = [argv[0]]
     return (*program, *argv[1:])
 
 
@@ -115,9 +121,8 @@ def _run(plan: Plan, options: Options) -> Report:
         )
         found = runner.run(plan, watcher)
         write(found)
-    found = _tidy(found, options)
-    report.summary(found, console, options.out)
-    return found
+    report.summary(found, console, options.out)  # to the user's own terminal: nothing hidden
+    return _tidy(found, options)
 
 
 def _tidy(found: Report, options: Options) -> Report:
