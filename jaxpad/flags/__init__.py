@@ -1,0 +1,35 @@
+"""The installed XLA: which flags it knows, how it reads a flag string, what is in force.
+
+Nothing here imports JAX in the calling process. XLA is asked in children, since it reads
+XLA_FLAGS once in a process and exits where it refuses one.
+"""
+
+from jaxpad.flags._accept import Acceptance, accept
+from jaxpad.flags._ask import Reading, read
+from jaxpad.flags._catalogue import Option, catalogue, spellings
+from jaxpad.flags._check import check
+from jaxpad.flags._effective import Effective, effective
+from jaxpad.flags._history import history, known_by, tested
+from jaxpad.flags._judge import FlagInEffect, Status
+from jaxpad.flags._schema import jaxlib_version
+from jaxpad.profiles import nearest
+
+__all__ = [
+    "Acceptance",
+    "Effective",
+    "FlagInEffect",
+    "Option",
+    "Reading",
+    "Status",
+    "accept",
+    "catalogue",
+    "check",
+    "effective",
+    "history",
+    "jaxlib_version",
+    "known_by",
+    "nearest",
+    "read",
+    "spellings",
+    "tested",
+]

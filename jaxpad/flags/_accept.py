@@ -1,0 +1,52 @@
+"""Whether the installed XLA takes a flag string."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from jaxpad.flags._ask import Reading, complaint, read, unknown_flags
+from jaxpad.profiles import ParsedFlag, parse
+
+
+@dataclass(frozen=True)
+class Acceptance:
+    """The installed XLA's answer to a flag string.
+
+    `unknown` names every flag it does not know, `bad_value` the first flag whose value it
+    refuses. A string cut short by a stray token is accepted: XLA never sees the rest
+    (`jaxpad.profiles.parse` does).
+    """
+
+    ok: bool
+    unknown: tuple[str, ...] = ()
+    bad_value: str | None = None
+    message: str = ""
+
+
+def accept(text: str, timeout: float = 60) -> Acceptance:
+    """Ask the real parser, in a child that imports jaxlib but not JAX: about 0.4 s.
+
+    Each flag is asked alone as well, since XLA keeps quiet about unknown flags where a
+    value is bad, and about which value that is. Never raises; `timeout` is in seconds.
+    """
+    flags = parse(text).flags
+    whole, *alone = read([text, *(flag.quoted for flag in flags)], timeout)
+    if whole.ok:
+        return Acceptance(ok=True)
+    if not whole.asked:
+        return Acceptance(ok=False, message=whole.message)
+    unknown = [name for reading in alone for name in unknown_flags(reading.message)]
+    return Acceptance(
+        ok=False,
+        unknown=tuple(dict.fromkeys(unknown)),
+        bad_value=_bad_value(flags, alone),
+        message=complaint(whole.message),
+    )
+
+
+def _bad_value(flags: Sequence[ParsedFlag], alone: Sequence[Reading]) -> str | None:
+    for flag, reading in zip(flags, alone, strict=True):
+        if not reading.ok and not unknown_flags(reading.message):
+            return flag.name
+    return None

@@ -1,0 +1,82 @@
+"""The options that XLA compiles with, from its own dump in a child that compiles."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from google.protobuf import text_format
+
+from jaxpad.flags._ask import complaint, last_line
+from jaxpad.flags._schema import debug_options, decode
+from jaxpad.profiles import parse
+
+_CHILD = Path(__file__).with_name("_compile_child.py")
+_NAMED = "*jaxpad_probe*.debug_options"
+# Two children may share a GPU for a moment, and a hit in the cache would dump nothing.
+_FOR_THE_PROBE = {
+    "JAX_ENABLE_COMPILATION_CACHE": "false",
+    "XLA_PYTHON_CLIENT_PREALLOCATE": "false",
+}
+DUMP_FLAGS = ("xla_dump_to", "xla_dump_hlo_module_re")
+
+
+class NoProofError(Exception):
+    """No program could be compiled, or XLA wrote no dump: the reason."""
+
+
+@dataclass(frozen=True)
+class Dump:
+    """What one compile used (`dumped` holds only what is not the default) and what was read."""
+
+    dumped: Any
+    read: Any
+
+
+def dump(environ: Mapping[str, str], timeout: float) -> Dump:
+    """Compile in a child under this environment; the dump goes to a folder of its own.
+
+    Raises NoProofError where JAX does not start, XLA refuses the flags, `timeout` (seconds)
+    runs out, or nothing is dumped.
+    """
+    with tempfile.TemporaryDirectory(prefix="jaxpad-dump-") as folder:
+        text = with_dump(environ.get("XLA_FLAGS", ""), folder)
+        sent = _compile({**environ, **_FOR_THE_PROBE, "XLA_FLAGS": text}, timeout)
+        found = sorted(Path(folder).glob(_NAMED))
+        if not found:
+            raise NoProofError("XLA wrote no dump of its options")
+        dumped = text_format.Parse(
+            found[0].read_text(encoding="utf-8"), debug_options()(), allow_unknown_field=True
+        )
+    return Dump(dumped, decode(bytes.fromhex(sent)))
+
+
+def with_dump(text: str, folder: str) -> str:
+    """A flag string that dumps to a folder, whatever the given one holds.
+
+    In front, where no stray token can cut it off; behind as well if the given string
+    dumps on its own account, since the last one wins.
+    """
+    ours = f"--xla_dump_to={folder} --xla_dump_hlo_module_re=.*"
+    dumps = any(flag.name in DUMP_FLAGS for flag in parse(text).flags)
+    return f"{ours} {text} {ours}" if dumps else f"{ours} {text}"
+
+
+def _compile(environ: dict[str, str], timeout: float) -> str:
+    argv = [sys.executable, "-P", "-W", "ignore", str(_CHILD)]
+    try:
+        done = subprocess.run(
+            argv, env=environ, capture_output=True, text=True, timeout=timeout, check=False
+        )
+    except subprocess.TimeoutExpired:
+        raise NoProofError(f"the compile did not end within {timeout:g} s") from None
+    if done.returncode != 0:
+        refused = "parse_flags_from_env" in done.stderr
+        said = complaint(done.stderr) if refused else last_line(done.stderr)
+        raise NoProofError(f"the compile failed (exit {done.returncode}): {said}")
+    return done.stdout.strip()
