@@ -24,6 +24,8 @@ from jax.experimental import checkify
 from jax.sharding import Mesh, NamedSharding, PartitionSpec as P
 from pexpect import fdpexpect
 
+from jaxpad import checks
+
 jax.config.update("jax_num_cpu_devices", 8)  # type: ignore[no-untyped-call]
 
 # The result is printed only if the program outlives the breakpoint.
@@ -46,11 +48,19 @@ print("RESULT", result.tolist())
 """
 
 
+def open_terminal() -> tuple[int, int]:
+    """Both ends of a pseudo-terminal; a bare chroot or sandbox may have none to give."""
+    try:
+        return pty.openpty()
+    except OSError as error:
+        raise checks.Inconclusive(str(error), "mount devpts on /dev/pts") from error
+
+
 def drive_jdb(folder: Path, *commands: str) -> tuple[list[str], int]:
     """What PROGRAM printed after each command given to its debugger, and its exit status."""
     program = folder / "program.py"
     program.write_text(PROGRAM)
-    ours, child_side = pty.openpty()
+    ours, child_side = open_terminal()
     # Not pexpect.spawn: it forks, which a process that already runs JAX's threads must not do.
     child = subprocess.Popen(
         [sys.executable, str(program)],
