@@ -38,11 +38,11 @@ def measure(step: Callable[[], Any], work: float, *, samples: int = 10, least: f
     give GFLOP/s). `step` returns JAX arrays, which are waited for.
     """
     for _ in range(WARM_UP):
-        jax.block_until_ready(step())  # type: ignore[no-untyped-call]
+        jax.block_until_ready(step())
     times: list[float] = []
     while len(times) < samples or sum(times) < least:
         begun = time.perf_counter()
-        jax.block_until_ready(step())  # type: ignore[no-untyped-call]
+        jax.block_until_ready(step())
         times.append(time.perf_counter() - begun)
     rates = [work / seconds for seconds in times]
     lower, _, upper = statistics.quantiles(rates, n=4)

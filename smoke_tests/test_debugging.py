@@ -26,7 +26,7 @@ from pexpect import fdpexpect
 
 from jaxpad import checks
 
-jax.config.update("jax_num_cpu_devices", 8)  # type: ignore[no-untyped-call]
+jax.config.update("jax_num_cpu_devices", 8)
 
 # The result is printed only if the program outlives the breakpoint.
 PROGRAM = """
@@ -92,14 +92,14 @@ def drive_jdb(folder: Path, *commands: str) -> tuple[list[str], int]:
 
 def printed(capsys: pytest.CaptureFixture[str]) -> list[str]:
     """Lines printed so far, once the device has no more to print."""
-    jax.effects_barrier()  # type: ignore[no-untyped-call]
+    jax.effects_barrier()
     return capsys.readouterr().out.splitlines()
 
 
 def over_cpus(*axes: str) -> NamedSharding:
     """A layout over eight CPU devices, also where the default platform is a GPU."""
     mesh = Mesh(np.array(jax.devices("cpu")[:8]), ("rows",))
-    return NamedSharding(mesh, P(*axes))  # type: ignore[no-untyped-call]
+    return NamedSharding(mesh, P(*axes))
 
 
 def show(x: jax.Array) -> jax.Array:
@@ -217,7 +217,7 @@ def test_callback() -> None:
 
     f(jnp.array([1.0, 2.0]))
     f(jnp.array([3.0, 4.0]))
-    jax.effects_barrier()  # type: ignore[no-untyped-call]
+    jax.effects_barrier()
     assert [value.tolist() for value in values] == [[1.0, 2.0], [3.0, 4.0]]
     assert [isinstance(tracer, jax.core.Tracer) for tracer in tracers] == [True]
 
@@ -301,6 +301,6 @@ def test_sharding_inspected() -> None:
 def test_sharding_drawn(capsys: pytest.CaptureFixture[str]) -> None:
     """`visualize_array_sharding` draws which device holds which part."""
     x = jax.device_put(np.zeros((8, 2), np.float32), over_cpus("rows"))
-    jax.debug.visualize_array_sharding(x, use_color=False)  # type: ignore[no-untyped-call]
+    jax.debug.visualize_array_sharding(x, use_color=False)
     rows = [line for line in printed(capsys) if "CPU" in line]
     assert [row.strip("│ ") for row in rows] == [f"CPU {i}" for i in range(8)]

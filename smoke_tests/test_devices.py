@@ -25,11 +25,11 @@ from jaxpad.devices import GPU_PLATFORMS
 from jaxpad.facts import Facts
 
 N = 8
-jax.config.update("jax_num_cpu_devices", N)  # type: ignore[no-untyped-call]
+jax.config.update("jax_num_cpu_devices", N)
 
-WHOLE = P()  # type: ignore[no-untyped-call]  # every device holds all of it
-ROWS = P("i")  # type: ignore[no-untyped-call]  # the first axis is cut into N parts
-COLUMNS = P(None, "i")  # type: ignore[no-untyped-call]
+WHOLE = P()  # every device holds all of it
+ROWS = P("i")  # the first axis is cut into N parts
+COLUMNS = P(None, "i")
 
 # --- The devices of this machine ---
 
@@ -124,7 +124,7 @@ def test_axis_of_mesh() -> None:
     """A layout can only name an axis that its mesh has."""
     assert spread(rows(2), ROWS).sharding.shard_shape((N, 2)) == (1, 2)
     with pytest.raises(ValueError, match="not found in mesh"):
-        spread(rows(2), P("j"))  # type: ignore[no-untyped-call]
+        spread(rows(2), P("j"))
 
 
 def test_devices_do_not_mix() -> None:
@@ -183,12 +183,12 @@ def test_psum() -> None:
 def test_psum_of_group() -> None:
     """On a mesh of two axes `psum` over one adds up within each group of the other."""
     mesh = Mesh(np.array(jax.devices("cpu")[:N]).reshape(2, 4), ("group", "member"))
-    spec = P(("group", "member"))  # type: ignore[no-untyped-call]
+    spec = P(("group", "member"))
     f = jax.shard_map(
         partial(lax.psum, axis_name="member"),
         mesh=mesh,
         in_specs=spec,
-        out_specs=P("group"),  # type: ignore[no-untyped-call]
+        out_specs=P("group"),
     )
     x = rows(3)
     shards = jax.jit(f)(jax.device_put(x, NamedSharding(mesh, spec))).addressable_shards
