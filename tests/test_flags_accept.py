@@ -62,6 +62,13 @@ def test_accept_bad_value(value: str, message: str) -> None:
     assert accepted.message.startswith(message)
 
 
+def test_accept_quoted() -> None:
+    accepted = flags.accept("--xla_zz='x --xla_yy' --xla_gpu_autotune_level='1 2' --xla_xx")
+    assert accepted.unknown == ("xla_zz", "xla_xx")
+    assert accepted.bad_value == "xla_gpu_autotune_level"
+    assert flags.accept("--xla_gpu_cuda_data_dir='/a b'--xla_gpu_autotune_level=2").ok
+
+
 def test_accept_file_and_stray() -> None:
     assert flags.accept("flags.txt").message.startswith('Could not open file "flags.txt"')
     assert flags.accept("--xla_gpu_autotune_level=0 stray --xla_zz").ok  # XLA never sees it

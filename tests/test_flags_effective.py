@@ -12,7 +12,7 @@ from jaxpad import flags
 from jaxpad.flags import Effective, Status
 from jaxpad.flags._dump import with_dump
 from jaxpad.flags._expect import Expected
-from jaxpad.flags._judge import extra
+from jaxpad.flags._judge import extra, judge
 from jaxpad.profiles import missing, parse
 
 KINDS = {
@@ -99,6 +99,17 @@ def test_with_dump(text: str) -> None:
     whole = with_dump(text, "/ours")
     assert missing(text, whole) == ()
     assert [f.value for f in parse(whole).flags if f.name == "xla_dump_to"][-1] == "/ours"
+
+
+def test_dump_differs() -> None:
+    """A flag whose option was compiled with another value is not in effect."""
+    name, default = "xla_gpu_autotune_level", {"xla_gpu_autotune_level": "4", "b": "1"}
+    asked = default | {name: "2"}
+    expected = Expected(default, asked, alone=(asked,), without=(default,))
+    (judged,) = judge(parse(f"--{name}=2").flags, expected, default | {name: "3"})
+    assert (judged.status, judged.expected, judged.found) == (Status.NOT_IN_EFFECT, "2", "3")
+    told = Effective((judged,))
+    assert told.message == f"{name}=2 is not in effect (the program was compiled with '3')"
 
 
 def test_extra_option() -> None:

@@ -120,6 +120,13 @@ def test_layers_order(write: Write) -> None:
     assert stems == ["low", "left", "base", "right", "top"]
 
 
+def test_layers_beside_first(write: Write) -> None:
+    beside = write(HEAD, "base")
+    top = profiles.load(write(HEAD + 'extends = ["base", "none"]\n'))
+    paths = [layer.path for layer in profiles.layers(top)]
+    assert paths == [beside, profiles.FOLDER / "none.toml", top.path]
+
+
 def test_layers_cycle(write: Write) -> None:
     for name, parent in ("a", "b"), ("b", "c"), ("c", "b"):
         write(HEAD + f'extends = ["{parent}"]\n', name)

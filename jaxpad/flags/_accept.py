@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
-from jaxpad.flags._ask import Reading, complaint, read, unknown_flags
-from jaxpad.profiles import ParsedFlag, parse
+from jaxpad.flags._ask import complaint, read, unknown_flags
+from jaxpad.profiles import parse
 
 
 @dataclass(frozen=True)
@@ -36,17 +35,13 @@ def accept(text: str, timeout: float = 60) -> Acceptance:
         return Acceptance(ok=True)
     if not whole.asked:
         return Acceptance(ok=False, message=whole.message)
-    unknown = [name for reading in alone for name in unknown_flags(reading.message)]
+    unknown, refused = [], []
+    for flag, reading in zip(flags, alone, strict=True):
+        if not reading.ok:
+            (unknown if unknown_flags(reading.message) else refused).append(flag.name)
     return Acceptance(
         ok=False,
         unknown=tuple(dict.fromkeys(unknown)),
-        bad_value=_bad_value(flags, alone),
+        bad_value=refused[0] if refused else None,
         message=complaint(whole.message),
     )
-
-
-def _bad_value(flags: Sequence[ParsedFlag], alone: Sequence[Reading]) -> str | None:
-    for flag, reading in zip(flags, alone, strict=True):
-        if not reading.ok and not unknown_flags(reading.message):
-            return flag.name
-    return None

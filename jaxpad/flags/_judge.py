@@ -73,7 +73,7 @@ def _status(
     ):  # it asks for a change and XLA makes none, as with xla_cpu_enable_fast_min_max=true
         return Status.NOT_IN_EFFECT, flag.value or "true", found[flag.name]
     wrong = sorted(name for name in options if found[name] != expected.whole[name])
-    shown = wrong[0] if wrong else min(options)
+    shown = wrong[0] if wrong else flag.name if flag.name in options else min(options)
     status = Status.OUTWEIGHED if _is_outweighed(place, touched, expected) else Status.IN_EFFECT
     return Status.NOT_IN_EFFECT if wrong else status, expected.whole[shown], found[shown]
 
