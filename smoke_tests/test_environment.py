@@ -107,6 +107,9 @@ def _check_fraction(name: str, text: str) -> None:
 def test_flags_not_cut() -> None:
     """XLA reads XLA_FLAGS to its end: a stray word would silently drop every flag after it."""
     parsed = profiles.parse(os.environ.get("XLA_FLAGS", ""))
+    if parsed.file is not None:
+        found = f"XLA_FLAGS is {parsed.file!r}, which XLA takes for the path of a file of flags"
+        raise checks.Failed(found, "put the flags themselves into XLA_FLAGS, each with its dashes")
     if parsed.dropped:
         found = f"XLA stops at {parsed.stray!r} in XLA_FLAGS and drops the rest: {parsed.dropped}"
         raise checks.Failed(found, f"remove {parsed.stray!r}, or give it the dashes of a flag")

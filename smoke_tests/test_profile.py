@@ -19,10 +19,10 @@ REMEDY = "run under the profile: invoke smoke --profile NAME, or with-profile NA
 def test_profile_flags(facts: Facts, measure: Callable[..., None]) -> None:
     """Every flag of the profile that was asked for is among the flags in force."""
     measure("profile", facts.profile or "none asked for")
-    asked = profiles.parse(profiles.render(_asked(facts), JAXLIB)).flags
-    missing = [flag for flag in asked if flag not in _in_force()]
+    asked = profiles.render(_asked(facts), JAXLIB)
+    missing = profiles.missing(asked, os.environ.get("XLA_FLAGS", ""))
     if missing:
-        words = ", ".join(f"--{flag.name}={flag.value}" for flag in missing)
+        words = ", ".join(missing)
         raise checks.Failed(
             f"profile {facts.profile} was asked for and XLA_FLAGS lacks {words}", REMEDY
         )
@@ -40,8 +40,11 @@ def test_append_in_force() -> None:
     """What XLA_FLAGS_APPEND asks for is in force: XLA itself does not read that variable."""
     asked = profiles.parse(os.environ.get("XLA_FLAGS_APPEND", ""))
     assert not asked.dropped, f"XLA_FLAGS_APPEND is cut short at {asked.stray!r}"
-    last = {flag.name: flag for flag in _in_force()}  # XLA takes the last occurrence
-    missing = [flag for flag in asked.flags if last.get(flag.name) != flag]
+    wanted, last = (
+        _last_of_each(asked),
+        _last_of_each(profiles.parse(os.environ.get("XLA_FLAGS", ""))),
+    )
+    missing = [flag for name, flag in wanted.items() if last.get(name) != flag]
     if missing:
         words = ", ".join(f"--{flag.name}={flag.value}" for flag in missing)
         raise checks.Failed(f"XLA_FLAGS_APPEND asks for {words}, which is not in force", REMEDY)
@@ -61,5 +64,6 @@ def _asked(facts: Facts) -> profiles.Profile:
         raise checks.Failed(str(error), "correct or unset JAXPAD_PROFILE") from error
 
 
-def _in_force() -> tuple[profiles.ParsedFlag, ...]:
-    return profiles.parse(os.environ.get("XLA_FLAGS", "")).flags
+def _last_of_each(parsed: profiles.Parsed) -> dict[str, profiles.ParsedFlag]:
+    """The flags that count: XLA takes the last occurrence of each."""
+    return {flag.name: flag for flag in parsed.flags}

@@ -72,6 +72,14 @@ def test_stray_token_named(tmp_path: Path) -> None:
     assert run.report["xla_flags"]["dropped"].startswith("oops")
 
 
+def test_flags_that_are_a_path(tmp_path: Path) -> None:
+    flags = tmp_path / "flags.txt"
+    flags.write_text("--xla_gpu_autotune_level=0\n")
+    run = smoke(tmp_path, "-k", "environment", XLA_FLAGS=str(flags))
+    assert run.code == 1
+    assert "the path of a file" in run.check("test_flags_not_cut")["reason"]
+
+
 def test_asked_profile_not_in_force(tmp_path: Path) -> None:
     run = smoke(tmp_path, "-k", "test_profile.py", JAXPAD_PROFILE="fsdp-hopper")
     assert (run.code, run.verdicts()["test_profile_flags"]) == (1, "fail")
