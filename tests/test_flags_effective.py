@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from jaxpad.flags import Effective, Status
 from jaxpad.flags._dump import with_dump
 from jaxpad.flags._expect import Expected
 from jaxpad.flags._judge import extra, judge
+from jaxpad.flags._values import agrees
 from jaxpad.profiles import missing, parse
 
 KINDS = {
@@ -91,6 +93,28 @@ def test_file() -> None:
         effective("flags.txt").error
         == "XLA_FLAGS is 'flags.txt', which XLA takes for a file's path"
     )
+
+
+@pytest.mark.parametrize(
+    ("name", "same", "other"),
+    [
+        ("xla_gpu_enable_triton_gemm", ("true", "1", "TRUE", None), ("false", "0")),
+        ("xla_gpu_autotune_level", ("4", "04"), ("3",)),
+        ("xla_gpu_cuda_data_dir", ("./cuda_sdk_lib",), ("", "/a")),
+        ("xla_gpu_shape_checks", ("IGNORE", "runtime"), ()),  # left to XLA
+    ],
+)
+def test_agrees(name: str, same: tuple[str | None, ...], other: tuple[str, ...]) -> None:
+    default = flags.catalogue()[name].default
+    assert [agrees(word, name, default) for word in same] == [True] * len(same)
+    assert [agrees(word, name, default) for word in other] == [False] * len(other)
+
+
+def test_odd_temporary_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    folder = tmp_path / "a 'b'"
+    folder.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(folder))
+    assert effective("--xla_gpu_autotune_level=2").ok
 
 
 @pytest.mark.parametrize("text", ["", "--a", "--a stray --b", "--a --xla_dump_to=/mine --b"])

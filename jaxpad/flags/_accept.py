@@ -35,7 +35,8 @@ def accept(text: str, timeout: float = 60) -> Acceptance:
         return Acceptance(ok=True)
     if not whole.asked:
         return Acceptance(ok=False, message=whole.message)
-    unknown, refused = [], []
+    unknown: list[str] = []
+    refused: list[str] = []
     for flag, reading in zip(flags, alone, strict=True):
         if not reading.ok:
             (unknown if unknown_flags(reading.message) else refused).append(flag.name)

@@ -19,4 +19,4 @@ def jaxpad_probe(x: jax.Array) -> jax.Array:
 
 if __name__ == "__main__":
     jax.jit(jaxpad_probe).lower(jnp.float32(0)).compile()
-    sys.stdout.write(xla_client.CompileOptions().SerializeAsString().hex())
+    sys.stdout.write("\n" + xla_client.CompileOptions().SerializeAsString().hex())

@@ -14,7 +14,7 @@ from google.protobuf import text_format
 
 from jaxpad.flags._ask import complaint, last_line
 from jaxpad.flags._schema import debug_options, decode
-from jaxpad.profiles import parse
+from jaxpad.profiles import ParsedFlag, parse
 
 _CHILD = Path(__file__).with_name("_compile_child.py")
 _NAMED = "*jaxpad_probe*.debug_options"
@@ -47,13 +47,7 @@ def dump(environ: Mapping[str, str], timeout: float) -> Dump:
     with tempfile.TemporaryDirectory(prefix="jaxpad-dump-") as folder:
         text = with_dump(environ.get("XLA_FLAGS", ""), folder)
         sent = _compile({**environ, **_FOR_THE_PROBE, "XLA_FLAGS": text}, timeout)
-        found = sorted(Path(folder).glob(_NAMED))
-        if not found:
-            raise NoProofError("XLA wrote no dump of its options")
-        dumped = text_format.Parse(
-            found[0].read_text(encoding="utf-8"), debug_options()(), allow_unknown_field=True
-        )
-    return Dump(dumped, decode(bytes.fromhex(sent)))
+        return Dump(_dumped(Path(folder)), decode(bytes.fromhex(sent)))
 
 
 def with_dump(text: str, folder: str) -> str:
@@ -62,9 +56,20 @@ def with_dump(text: str, folder: str) -> str:
     In front, where no stray token can cut it off; behind as well if the given string
     dumps on its own account, since the last one wins.
     """
-    ours = f"--xla_dump_to={folder} --xla_dump_hlo_module_re=.*"
+    ours = f"{ParsedFlag(f'--xla_dump_to={folder}').quoted} --xla_dump_hlo_module_re=.*"
     dumps = any(flag.name in DUMP_FLAGS for flag in parse(text).flags)
     return f"{ours} {text} {ours}" if dumps else f"{ours} {text}"
+
+
+def _dumped(folder: Path) -> Any:
+    found = sorted(folder.glob(_NAMED))
+    if not found:
+        raise NoProofError("XLA wrote no dump of its options")
+    text, empty = found[0].read_text(encoding="utf-8"), debug_options()()
+    try:
+        return text_format.Parse(text, empty, allow_unknown_field=True)
+    except text_format.ParseError as error:
+        raise NoProofError(f"XLA's dump of its options is not readable: {error}") from None
 
 
 def _compile(environ: dict[str, str], timeout: float) -> str:
@@ -79,4 +84,4 @@ def _compile(environ: dict[str, str], timeout: float) -> str:
         refused = "parse_flags_from_env" in done.stderr
         said = complaint(done.stderr) if refused else last_line(done.stderr)
         raise NoProofError(f"the compile failed (exit {done.returncode}): {said}")
-    return done.stdout.strip()
+    return done.stdout.splitlines()[-1]  # before it, whatever the site's own start-up prints

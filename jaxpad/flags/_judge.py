@@ -72,8 +72,9 @@ def _status(
         flag.value, flag.name, expected.default[flag.name]
     ):  # it asks for a change and XLA makes none, as with xla_cpu_enable_fast_min_max=true
         return Status.NOT_IN_EFFECT, flag.value or "true", found[flag.name]
-    wrong = sorted(name for name in options if found[name] != expected.whole[name])
-    shown = wrong[0] if wrong else flag.name if flag.name in options else min(options)
+    wrong = {name for name in options if found[name] != expected.whole[name]}
+    changed = {o for o in options if expected.alone[place][o] != expected.default[o]}
+    shown = min(wrong or ({flag.name} & changed) or changed or options)
     status = Status.OUTWEIGHED if _is_outweighed(place, touched, expected) else Status.IN_EFFECT
     return Status.NOT_IN_EFFECT if wrong else status, expected.whole[shown], found[shown]
 
