@@ -112,7 +112,7 @@ def _run(plan: Plan, options: Options) -> Report:
     def write(found: Report) -> None:
         report.write(_tidy(found, options), options.out)
 
-    with runner.interruptible(), Progress(total=len(plan.checks), console=console) as progress:
+    with Progress(total=len(plan.checks), console=console) as progress:
         watcher = Watcher(
             expected=lambda expected: console.print(expected.sentence, highlight=False),
             started=lambda check: progress.started(f"{check.file.name}::{check.name}"),
@@ -120,7 +120,6 @@ def _run(plan: Plan, options: Options) -> Report:
             checked=write,
         )
         found = runner.run(plan, watcher)
-        write(found)
     report.summary(found, console, options.out)  # to the user's own terminal: nothing hidden
     return _tidy(found, options)
 

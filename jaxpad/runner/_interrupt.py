@@ -17,16 +17,18 @@ class Interrupted(BaseException):
         super().__init__(signal.Signals(number).name)
 
 
+def hold() -> None:
+    """Ignore SIGNALS from here to the end of the `interruptible` block: the report is due."""
+    for number in SIGNALS:
+        signal.signal(number, signal.SIG_IGN)
+
+
 @contextlib.contextmanager
 def interruptible() -> Iterator[None]:
-    """Within the block the first of SIGNALS raises Interrupted; later ones are ignored.
-
-    Ignored, because the report is being written by then.
-    """
+    """Within the block the first of SIGNALS raises Interrupted, until `hold`; then none does."""
 
     def interrupt(number: int, _frame: FrameType | None) -> None:
-        for later in SIGNALS:
-            signal.signal(later, signal.SIG_IGN)
+        hold()
         raise Interrupted(number)
 
     before = {number: signal.signal(number, interrupt) for number in SIGNALS}

@@ -35,4 +35,4 @@ class Watcher:
     expected: Callable[[Expectation], None] = lambda _: None  # before JAX is started
     started: Callable[[Check], None] = lambda _: None
     finished: Callable[[CheckResult], None] = lambda _: None
-    checked: Callable[[Report], None] = lambda _: None  # the report so far, file by file
+    checked: Callable[[Report], None] = lambda _: None  # the report so far, and at the end

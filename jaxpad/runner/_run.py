@@ -15,7 +15,7 @@ from jaxpad.facts import Facts
 from jaxpad.report import CheckResult, Report
 from jaxpad.runner import _environ, _summary
 from jaxpad.runner._file import run_file, unanswered
-from jaxpad.runner._interrupt import Interrupted
+from jaxpad.runner._interrupt import Interrupted, hold, interruptible
 from jaxpad.runner._plan import Plan, Watcher
 from jaxpad.runner._suite import Check
 from jaxpad.verdict import Verdict
@@ -24,9 +24,10 @@ from jaxpad.verdict import Verdict
 def run(plan: Plan, watcher: Watcher | None = None) -> Report:
     """Run the plan and report on every one of its checks, also when a signal ends it early.
 
-    The caller makes signals raise (`interruptible`).
+    Handles SIGINT, SIGTERM and SIGHUP while it runs, so call it from the main thread.
     """
-    return _Run(plan, watcher or Watcher()).report()
+    with interruptible():
+        return _Run(plan, watcher or Watcher()).report()
 
 
 class _Run:
@@ -44,9 +45,12 @@ class _Run:
             with tempfile.TemporaryDirectory(prefix="jaxpad-") as folder:
                 self._watcher.checked(self._so_far())
                 self._go(Path(folder))
+            hold()
         except Interrupted as signal:
             self._interrupted = str(signal)
-        return self._so_far()
+        found = self._so_far()
+        self._watcher.checked(found)
+        return found
 
     def _go(self, folder: Path) -> None:
         plan = self._plan
