@@ -15,6 +15,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from jaxpad import paths
+
 PLUGINS = ("jax-cuda12-plugin", "jax-cuda13-plugin", "jax-cuda12-pjrt", "jax-cuda13-pjrt")
 GPU_PLATFORMS = ("gpu", "cuda")
 _MARK = "jaxpad-devices:"  # plugins print to stdout too
@@ -36,7 +38,7 @@ def start(environ: Mapping[str, str], limit: float = 180.0) -> Started:
     argv = [sys.executable, "-m", "jaxpad.devices"]
     try:
         done = subprocess.run(
-            argv, env=dict(environ), capture_output=True, text=True, timeout=limit
+            argv, env=paths.importable(environ), capture_output=True, text=True, timeout=limit
         )
     except subprocess.TimeoutExpired as late:
         log = late.stderr.decode(errors="replace") if isinstance(late.stderr, bytes) else ""

@@ -110,7 +110,7 @@ def read_driver(environ: Mapping[str, str]) -> Driver:
     argv = [sys.executable, "-m", "jaxpad.nvml"]
     try:
         done = subprocess.run(
-            argv, env=dict(environ), capture_output=True, text=True, timeout=NVML_LIMIT
+            argv, env=paths.importable(environ), capture_output=True, text=True, timeout=NVML_LIMIT
         )
         return nvml.from_json(done.stdout)
     except subprocess.TimeoutExpired:

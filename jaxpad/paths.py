@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 
 _PACKAGE = Path(__file__).resolve().parent
@@ -17,6 +18,12 @@ def _home() -> Path:
 HOME = _home()  # the checkout, or the copy inside an installed package
 CONFIGS = HOME / "configs"
 SMOKE_TESTS = HOME / "smoke_tests"
+
+
+def importable(environ: Mapping[str, str]) -> dict[str, str]:
+    """`environ` for a child Python that imports this very package, installed or not."""
+    parts = [str(_PACKAGE.parent), environ.get("PYTHONPATH")]
+    return dict(environ) | {"PYTHONPATH": os.pathsep.join(filter(None, parts))}
 
 
 def user_cache() -> Path:

@@ -33,6 +33,17 @@ def test_list_imports_no_jax() -> None:
     assert done.stdout.splitlines()[-1] == "[]"
 
 
+def test_smoke_from_a_folder_below(tmp_path: Path) -> None:
+    """Not installed and not in the checkout's root: the children find the package all the same."""
+    bare = environ()
+    del bare["PYTHONPATH"]
+    argv = [sys.executable, "-m", "invoke", "smoke", "-k", "starts", "--out", str(tmp_path)]
+    done = subprocess.run(argv, env=bare, cwd=HOME / "docs", capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    driver = json.loads((tmp_path / "smoke.json").read_text())["versions"]["driver"]
+    assert driver["value"] or driver["reason"].startswith("NVMLError")
+
+
 def test_mistyped_task_is_usage() -> None:
     done = run("smok")
     assert (done.returncode, done.stderr.count("\n")) == (2, 1)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -14,9 +13,8 @@ THROUGHPUT = "test_throughput.py"  # alone keeps JAX's preallocation: it measure
 
 def for_jax(environ: Mapping[str, str], facts: Facts) -> dict[str, str]:
     """`environ` with the platform, JAX's compilation cache and our package's place set."""
-    python_path = os.pathsep.join(filter(None, [_package_root(), environ.get("PYTHONPATH")]))
     chosen = platforms.jax_platforms(facts.expected)
-    return dict(environ) | chosen | _cache(facts) | {"PYTHONPATH": python_path}
+    return paths.importable(environ) | chosen | _cache(facts)
 
 
 def for_file(environ: Mapping[str, str], facts: Path, file: str) -> dict[str, str]:
@@ -30,10 +28,6 @@ def for_file(environ: Mapping[str, str], facts: Path, file: str) -> dict[str, st
             "XLA_PYTHON_CLIENT_PREALLOCATE", "false"
         )
     return {name: value for name, value in environ.items() if name != "PYTEST_ADDOPTS"} | added
-
-
-def _package_root() -> str:
-    return str(Path(paths.__file__).resolve().parent.parent)
 
 
 def _cache(facts: Facts) -> dict[str, str]:
