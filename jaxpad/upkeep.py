@@ -62,7 +62,7 @@ def lint(home: Path, *, fix: bool) -> int:
         _module("ruff", "check", *(["--fix"] if fix else [])),
         _module("ruff", "format", *([] if fix else ["--check"])),
         _module("mypy"),
-        ["shellcheck", *scripts],
+        [str(Path(sys.executable).parent / "shellcheck"), *scripts],  # this environment's own
     ]
     codes = [call(argv, checkout(home)) for argv in commands]
     return int(any(codes))
