@@ -96,7 +96,7 @@ def next_steps(report: Report) -> tuple[Step, ...]:
     if report.platform.found != report.platform.expected:
         return (Step("The whole suite says why", shell(_smoke(report))),)
     if report.platform.found != "gpu":
-        on_gpu = shell((*SMOKE, "--platform", "gpu"))  # another machine: this path may not be there
+        on_gpu = shell((*_elsewhere(report), "--platform", "gpu"))
         return (Step("Nothing is known of a GPU: run this where you will train", on_gpu),)
     kept = "Start training here. Keep smoke.json to compare with after the next change of driver"
     return (Step(f"{kept}, JAX or profile; then run it again", shell(_command(report))),)
@@ -134,6 +134,12 @@ def _smoke(report: Report) -> tuple[str, ...]:
     """How this user calls the suite: `invoke smoke`, a path to jaxpad, or plain `jaxpad`."""
     command = report.command
     return command[: command.index("smoke") + 1] if "smoke" in command else SMOKE
+
+
+def _elsewhere(report: Report) -> tuple[str, ...]:
+    """How to call the suite on another machine, where a path of this one may not be."""
+    command = _smoke(report)
+    return SMOKE if "/" in command[0] else command
 
 
 def shell(command: tuple[str, ...]) -> str:
