@@ -21,6 +21,7 @@ import argparse
 import hashlib
 import importlib.util
 import os
+import platform
 import shlex
 import shutil
 import subprocess
@@ -33,7 +34,8 @@ from jaxpad import host
 
 HOME = Path(__file__).resolve().parent.parent
 SETS = ("cpu", "cuda12", "cuda13", "proof", "dev")
-DEVELOPMENT_TASKS = ("test", "lint", "lock")
+DEVELOPMENT_TASKS = ("test", "lint", "lock", "docs")
+BROWSERS = ("chromium", "chromium-browser")
 STAMP = "jaxpad-pins"  # in the environment: what was installed into it
 
 
@@ -42,7 +44,10 @@ def main() -> NoReturn:
     options = _arguments()
     packages = options.packages or choose(options.task)
     try:
+        provide(lacking(options.task))
         python = prepare(packages)
+        if options.task == "test":
+            provide_browser(python)
     except (OSError, subprocess.CalledProcessError) as error:
         _give_up(f"could not set up requirements/{packages}.txt: {error}; see the lines above")
     os.chdir(HOME)
@@ -84,7 +89,6 @@ def prepare(packages: str) -> Path:
     wanted = f"{sys.version}\n{hashlib.sha256(pins.read_bytes()).hexdigest()}\n"
     if stamp.is_file() and stamp.read_text() == wanted:
         return python
-    _need_ensurepip()
     _note(
         f"making {folder.name} from requirements/{pins.name}; the first time takes a minute or two"
     )
@@ -94,17 +98,49 @@ def prepare(packages: str) -> Path:
     return python
 
 
-def _need_ensurepip() -> None:
-    """Debian and Ubuntu keep the part of Python that installs pip in a package of its own."""
-    if importlib.util.find_spec("ensurepip"):
+def lacking(task: str) -> list[str]:
+    """The Debian packages a task needs and this machine lacks.
+
+    Debian and Ubuntu keep the part of Python that installs pip in a package of its own. The
+    tests open a browser, and compile doubles of the driver's libraries.
+    """
+    venv_package = f"python{sys.version_info.major}.{sys.version_info.minor}-venv"
+    packages = [] if importlib.util.find_spec("ensurepip") else [venv_package]
+    if task == "test":
+        packages += [] if _browser() or _ubuntu() else ["chromium"]
+        packages += [] if shutil.which("cc") else ["gcc", "libc6-dev"]
+    return packages
+
+
+def _browser() -> bool:
+    return any(map(shutil.which, BROWSERS))
+
+
+def _ubuntu() -> bool:
+    """Ubuntu's own Chromium is a snap, which containers cannot run; Playwright brings one."""
+    try:
+        return platform.freedesktop_os_release().get("ID") == "ubuntu"
+    except OSError:
+        return False
+
+
+def provide_browser(python: Path) -> None:
+    """Where the distribution has no usable Chromium, let Playwright install its own."""
+    if not _browser() and _ubuntu():
+        _call([str(python), "-m", "playwright", "install", "--with-deps", "chromium"])
+
+
+def provide(packages: Sequence[str]) -> None:
+    """Install Debian packages, through sudo where we are not root; else say what is missing."""
+    if not packages:
         return
-    package = f"python{sys.version_info.major}.{sys.version_info.minor}-venv"
+    words = " ".join(packages)
     root = [] if os.geteuid() == 0 else ["sudo"]
     if not all(map(shutil.which, ["apt-get", *root])):
-        _give_up(f"this Python cannot make environments: install {package} and start again")
-    _note(f"this Python cannot make environments yet; installing {package}")
+        _give_up(f"this machine lacks {words} and there is no apt-get to ask: install it first")
+    _note(f"this machine lacks {words}; installing from the distribution")
     _call([*root, "apt-get", "update"])
-    _call([*root, "apt-get", "install", "--yes", "--no-install-recommends", package])
+    _call([*root, "apt-get", "install", "--yes", "--no-install-recommends", *packages])
 
 
 def _call(argv: Sequence[str]) -> None:

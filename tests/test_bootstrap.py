@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import platform
 import subprocess
 import sys
 from pathlib import Path
@@ -66,33 +67,49 @@ def test_half_made_environment_is_redone(checkout: Path) -> None:
     assert bootstrap.prepare("cpu").exists()
 
 
-def test_missing_ensurepip_is_installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Debian and Ubuntu ship Python without it; the package manager is asked for it."""
+def test_lacking_packages_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A fresh Debian: python3 alone, without ensurepip, a browser or a compiler."""
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr(platform, "freedesktop_os_release", lambda: {"ID": "debian"})
+    monkeypatch.setenv("PATH", str(tmp_path))
+    version = f"python{sys.version_info.major}.{sys.version_info.minor}-venv"
+    assert bootstrap.lacking("smoke") == [version]
+    assert bootstrap.lacking("test") == [version, "chromium", "gcc", "libc6-dev"]
+
+
+def test_browser_on_ubuntu(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(platform, "freedesktop_os_release", lambda: {"ID": "ubuntu"})
+    monkeypatch.setenv("PATH", str(tmp_path))
+    called: list[list[str]] = []
+    monkeypatch.setattr(bootstrap, "_call", called.append)
+    assert "chromium" not in bootstrap.lacking("test")
+    bootstrap.provide_browser(Path("python"))
+    assert called == [["python", "-m", "playwright", "install", "--with-deps", "chromium"]]
+
+
+def test_lacking_packages_installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     asked = tmp_path / "asked"
     for name in ("apt-get", "sudo"):
         tool = tmp_path / name
         tool.write_text(f'#!/bin/sh\necho "{name} $*" >> {asked}\n')
         tool.chmod(0o755)
-    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
     monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
-    bootstrap._need_ensurepip()
-    version = f"python{sys.version_info.major}.{sys.version_info.minor}-venv"
+    bootstrap.provide(["python3.11-venv"])
     assert asked.read_text().splitlines() == [
         "sudo apt-get update",
-        f"sudo apt-get install --yes --no-install-recommends {version}",
+        "sudo apt-get install --yes --no-install-recommends python3.11-venv",
     ]
 
 
-def test_no_way_to_install_ensurepip(
+def test_lacking_packages_without_apt(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(SystemExit) as left:
-        bootstrap._need_ensurepip()
+        bootstrap.provide(["chromium"])
     assert left.value.code == 2
-    assert "install python3" in capsys.readouterr().err
+    assert "lacks chromium" in capsys.readouterr().err
 
 
 def test_readme_commands_exist() -> None:
