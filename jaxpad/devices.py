@@ -19,6 +19,13 @@ from jaxpad import paths
 
 PLUGINS = ("jax-cuda12-plugin", "jax-cuda13-plugin", "jax-cuda12-pjrt", "jax-cuda13-pjrt")
 GPU_PLATFORMS = ("gpu", "cuda")
+REFUSALS = (
+    "Unknown flag",
+    "interpret value",
+    "Illegal value",
+    "parsing failed",
+    "Could not open file",
+)
 _MARK = "jaxpad-devices:"  # plugins print to stdout too
 
 
@@ -52,10 +59,13 @@ def start(environ: Mapping[str, str], limit: float = 180.0) -> Started:
 
 
 def _last_words(stderr: str, code: int) -> str:
-    """The line that says why a process died: a fatal log line, or the last one."""
+    """Why a process died: what XLA said of its flags, else the last line of its log."""
     lines = [line.strip() for line in stderr.splitlines() if line.strip()]
-    fatal = [line for line in lines if line.startswith("F0") or "Unknown flag" in line]
-    return (fatal or lines or [f"JAX's process ended with code {code} and no message"])[-1]
+    if any(any(sign in line for sign in REFUSALS) for line in lines):
+        from jaxpad.flags import complaint
+
+        return complaint(stderr)
+    return lines[-1] if lines else f"JAX's process ended with code {code} and no message"
 
 
 def installed(packages: tuple[str, ...] = ("jax", "jaxlib", *PLUGINS)) -> dict[str, str]:

@@ -10,7 +10,7 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-from jaxpad import checks, flags, host, profiles
+from jaxpad import checks, devices, flags, host, profiles
 from jaxpad.facts import Facts
 
 MATCHING = (
@@ -30,8 +30,8 @@ def test_jax_starts(facts: Facts) -> None:
 
 
 def _start_remedy(error: str) -> str:
-    if "XLA_FLAGS" in error or "flag" in error.lower():
-        return "take the flag out of XLA_FLAGS; test_flags_accepted says what is wrong with it"
+    if any(sign in error for sign in devices.REFUSALS):
+        return "mend XLA_FLAGS: test_flags_accepted says what is wrong with it"
     if any(word in error for word in ("jaxlib", "ModuleNotFoundError", "ImportError")):
         return MATCHING
     if "Unable to initialize backend" in error:
@@ -119,6 +119,10 @@ def test_flags_accepted() -> None:
     """The installed XLA accepts every flag in XLA_FLAGS: one it does not know ends the process."""
     text = os.environ.get("XLA_FLAGS", "")
     accepted = flags.accept(text)
+    if accepted.unknown:
+        raise checks.Failed(
+            "; ".join(map(flags.unknown, accepted.unknown)), "correct or remove what is named"
+        )
     if not accepted.ok:
         raise checks.Failed(
             accepted.message, "correct or remove the flag; invoke profile.check explains a profile"
@@ -134,7 +138,9 @@ def test_flags_in_effect(facts: Facts, measure: Callable[..., None]) -> None:
     effective = flags.effective(os.environ)
     for flag in effective.flags:
         measure(flag.name, flag.value)
-    assert effective.ok, effective.message
+    if not effective.ok:
+        remedy = "mend what is named; invoke profile.check says more of a flag in a profile"
+        raise checks.Failed(effective.message, remedy)
 
 
 def test_cache_writable(facts: Facts, measure: Callable[..., None]) -> None:

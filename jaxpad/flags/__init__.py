@@ -5,9 +5,9 @@ XLA_FLAGS once in a process and exits where it refuses one.
 """
 
 from jaxpad.flags._accept import Acceptance, accept
-from jaxpad.flags._ask import Reading, read
+from jaxpad.flags._ask import Reading, complaint, read
 from jaxpad.flags._catalogue import Option, catalogue, spellings
-from jaxpad.flags._check import check
+from jaxpad.flags._check import check, unknown
 from jaxpad.flags._effective import Effective, effective
 from jaxpad.flags._history import history, known_by, tested
 from jaxpad.flags._judge import FlagInEffect, Status
@@ -24,6 +24,7 @@ __all__ = [
     "accept",
     "catalogue",
     "check",
+    "complaint",
     "effective",
     "history",
     "jaxlib_version",
@@ -32,4 +33,5 @@ __all__ = [
     "read",
     "spellings",
     "tested",
+    "unknown",
 ]

@@ -47,7 +47,7 @@ def check(profile: Profile) -> tuple[str, ...]:
 
 def _refuse(layer: Profile, flag: Flag, reading: Reading) -> NoReturn:
     if unknown_flags(reading.message):
-        raise UsageError(f"{layer.path}: {_unknown(flag.name)}")
+        raise UsageError(f"{layer.path}: {unknown(flag.name)}")
     expected = _expected(flag.name)
     raise UsageError(
         f"{layer.path}: jaxlib {jaxlib_version()} refuses {flag.value!r} for {flag.name}, "
@@ -58,7 +58,8 @@ def _refuse(layer: Profile, flag: Flag, reading: Reading) -> NoReturn:
     )
 
 
-def _unknown(name: str) -> str:
+def unknown(name: str) -> str:
+    """What to say of a flag this jaxlib does not know: who knew it, the nearest names."""
     version = jaxlib_version()
     known = {*catalogue(), *(old for old, releases in history().items() if version in releases)}
     hint = did_you_mean(name, known) or "; remove it, or give it a jaxlib range"
