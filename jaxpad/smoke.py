@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import getpass
 import json
+import math
 import os
 import shlex
 import sys
+import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
@@ -65,8 +67,9 @@ def plan_for(options: Options, environ: Mapping[str, str], suite: Path) -> Plan:
     """
     if options.platform not in ("auto", "gpu", "cpu"):
         raise UsageError(f"--platform {options.platform!r} is not one of auto, gpu, cpu")
-    if not options.limit > 0:
+    if not 0 < options.limit < math.inf:
         raise UsageError(f"--limit {options.limit:g} is not a time: give seconds above 0")
+    _need_temporary_folder()
     checks = runner.select(runner.collect(suite), options.select)
     profile = profiles.load(options.profile) if options.profile else None
     composed = profiles.compose(profile, environ, devices.installed().get("jaxlib", "0"))
@@ -79,6 +82,15 @@ def plan_for(options: Options, environ: Mapping[str, str], suite: Path) -> Plan:
         profile=profile.name if profile else None,
         limit=options.limit,
     )
+
+
+def _need_temporary_folder() -> None:
+    try:
+        tempfile.gettempdir()
+    except FileNotFoundError as error:
+        raise UsageError(
+            f"{error.strerror}; free space, or set TMPDIR to a folder that has some"
+        ) from error
 
 
 def _command(argv: Sequence[str]) -> tuple[str, ...]:

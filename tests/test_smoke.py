@@ -117,6 +117,17 @@ def test_cache_without_space(tmp_path: Path) -> None:
     assert run.verdicts()["test_flags_in_effect"] == "pass", "JAX itself works without a cache"
 
 
+def test_temporary_folder_without_space(tmp_path: Path) -> None:
+    full = tmp_path / "tmp"
+    full.mkdir()
+    mount = unshared(f"mount -t tmpfs -o size=4k tmpfs {full}; echo x > {full}/x")
+    run = smoke(tmp_path / "out", "-k", "temporary or starts", wrap=mount, TMPDIR=str(full))
+    assert run.code == 1, run.stderr
+    assert "No space left on device" in run.check("test_temporary_writable")["reason"]
+    assert "TMPDIR" in run.check("test_temporary_writable")["remedy"]
+    assert run.verdicts()["test_jax_starts"] == "pass"
+
+
 def test_read_only_home(tmp_path: Path) -> None:
     home = tmp_path / "home"
     home.mkdir()
@@ -177,6 +188,7 @@ def _answered(out: Path) -> int:
         (["-k", "a and"], "is not an expression"),
         (["--limit", "soon"], "'soon'"),
         (["--limit", "0"], "above 0"),
+        (["--limit", "inf"], "above 0"),
         (["--profile", "fsdp-hoper"], "fsdp-hopper"),
         (["--nonsense"], "--nonsense"),
     ],
