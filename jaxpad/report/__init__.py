@@ -8,7 +8,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 from jaxpad.report._json import from_json as from_json, to_json as to_json
-from jaxpad.report._model import (
+from jaxpad.results import (
     SCHEMA_VERSION as SCHEMA_VERSION,
     CheckResult as CheckResult,
     Device as Device,

@@ -9,8 +9,8 @@ from collections import Counter
 from collections.abc import Mapping
 
 from jaxpad.report._figures import known, number
-from jaxpad.report._model import CheckResult, Fact, Measurement, Report
 from jaxpad.report._tags import Html, join, section, table, tag
+from jaxpad.results import CheckResult, Fact, Measurement, Report
 
 
 def measurements(report: Report) -> Html:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from itertools import groupby
 
-from jaxpad.report._model import CheckResult, Report
+from jaxpad.results import CheckResult, Report
 from jaxpad.verdict import Verdict, overall
 
 ORDER = (Verdict.PASS, Verdict.FAIL, Verdict.INCONCLUSIVE, Verdict.NOT_APPLICABLE)

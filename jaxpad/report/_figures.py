@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from jaxpad.report._model import Fact, Measurement
+from jaxpad.results import Fact, Measurement
 
 
 def plural(count: int, noun: str) -> str:

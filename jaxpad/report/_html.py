@@ -9,9 +9,9 @@ from string import Template
 
 from jaxpad.report import _details as details, _sections as sections
 from jaxpad.report._json import to_json
-from jaxpad.report._model import SCHEMA_VERSION, Report
 from jaxpad.report._tags import Html, join, safe, tag
 from jaxpad.report._words import headline, shell
+from jaxpad.results import SCHEMA_VERSION, Report
 from jaxpad.verdict import Verdict
 
 

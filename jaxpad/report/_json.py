@@ -10,8 +10,8 @@ from functools import cache
 from typing import Any
 
 from jaxpad.errors import UsageError
-from jaxpad.report._model import SCHEMA_VERSION, Report
 from jaxpad.report._text import unicode
+from jaxpad.results import SCHEMA_VERSION, Report
 from jaxpad.verdict import Verdict
 
 DERIVED = ("schema", "verdict", "exit_code", "counts")  # worked out from the rest

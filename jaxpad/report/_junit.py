@@ -10,9 +10,9 @@ from collections.abc import Iterable
 from xml.etree import ElementTree as ET
 
 from jaxpad.report._digest import Topic, topics
-from jaxpad.report._model import CheckResult, Measurement, Report
 from jaxpad.report._text import plain
 from jaxpad.report._words import headline
+from jaxpad.results import CheckResult, Measurement, Report
 from jaxpad.verdict import Verdict
 
 OUTCOMES = {

@@ -12,9 +12,9 @@ from rich.text import Text
 
 from jaxpad.report._digest import Topic
 from jaxpad.report._figures import duration
-from jaxpad.report._model import CheckResult
 from jaxpad.report._terminal import STYLES, counts
 from jaxpad.report._text import encodable, plain
+from jaxpad.results import CheckResult
 from jaxpad.verdict import Verdict
 
 TOLD = (Verdict.FAIL, Verdict.INCONCLUSIVE)

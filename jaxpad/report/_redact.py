@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from jaxpad.report import _secrets as secrets
-from jaxpad.report._model import CheckResult, Device, Platform, Report
+from jaxpad.results import CheckResult, Device, Platform, Report
 
 USER = "<user>"
 HOST = "<host>"

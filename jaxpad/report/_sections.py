@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from jaxpad.report._digest import ORDER, Group, Topic, groups, topics
 from jaxpad.report._figures import duration, measured, moment, plural
-from jaxpad.report._model import CheckResult, Report
 from jaxpad.report._tags import Html, folded, join, section, table, tag
 from jaxpad.report._words import computes_on, headline, next_steps
+from jaxpad.results import CheckResult, Report
 from jaxpad.verdict import Verdict
 
 # Beside the word, for those who skim; the word alone says it all.

@@ -10,9 +10,9 @@ from rich.text import Text
 
 from jaxpad.report._digest import ORDER, Group, Topic, groups, topics
 from jaxpad.report._figures import duration, measured
-from jaxpad.report._model import CheckResult, Report
 from jaxpad.report._text import encodable, plain
 from jaxpad.report._words import computes_on, headline, next_steps
+from jaxpad.results import CheckResult, Report
 from jaxpad.verdict import Verdict
 
 STYLES = {

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from jaxpad.report._figures import one_line, plural
-from jaxpad.report._model import CheckResult, Report
+from jaxpad.results import CheckResult, Report
 from jaxpad.verdict import Verdict
 
 SMOKE = ("jaxpad", "smoke")

@@ -13,7 +13,7 @@ from jaxpad.errors import UsageError
 from jaxpad.report._html import to_html
 from jaxpad.report._json import to_json
 from jaxpad.report._junit import to_junit
-from jaxpad.report._model import Report
+from jaxpad.results import Report
 
 FULL = (errno.ENOSPC, errno.EDQUOT)
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from jaxpad.report import CheckResult, Measurement
+from jaxpad.results import CheckResult, Measurement
 from jaxpad.runner._child import Child, Ending, Event, argv
 from jaxpad.runner._suite import Check
 from jaxpad.verdict import Verdict, overall

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from jaxpad.platforms import Expectation
-from jaxpad.report import CheckResult, Report
+from jaxpad.results import CheckResult, Report
 from jaxpad.runner._suite import Check
 
 LIMIT = 180.0  # seconds one check may take; a first GPU compile with autotuning takes many

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from jaxpad import facts as machine
 from jaxpad.facts import Facts
-from jaxpad.report import CheckResult, Report
+from jaxpad.results import CheckResult, Report
 from jaxpad.runner import _environ, _summary
 from jaxpad.runner._file import run_file, unanswered
 from jaxpad.runner._interrupt import Interrupted, hold, interruptible

@@ -9,7 +9,7 @@ import jaxpad
 from jaxpad import host, profiles
 from jaxpad.devices import PLUGINS
 from jaxpad.facts import Facts, relevant
-from jaxpad.report import CheckResult, Device, EffectiveFlag, Fact, Platform, Report, XlaFlags
+from jaxpad.results import CheckResult, Device, EffectiveFlag, Fact, Platform, Report, XlaFlags
 from jaxpad.runner._plan import Plan
 
 NOT_YET = "the run ended before this was looked at"

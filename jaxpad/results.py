@@ -1,7 +1,7 @@
 """What a smoke run found, as plain data: the content of smoke.json.
 
-`smoke.schema.json` beside this file is the same thing for readers of the JSON;
-a test holds the two together.
+`report/smoke.schema.json` is the same thing for readers of the JSON; a test holds the
+two together.
 """
 
 from __future__ import annotations
