@@ -50,6 +50,7 @@ def measurer(record: Callable[[str, object], None]) -> Callable[..., None]:
         gate: str | None = None,
         source: str | None = None,
     ) -> None:
+        """File one number: its unit, interquartile range, and the bound it is held to."""
         number: dict[str, Any] = {"name": name, "value": value, "unit": unit}
         record(MEASUREMENTS, number | {"spread": spread, "gate": gate, "source": source})
 

@@ -41,18 +41,16 @@ def gpu_evidence(sysfs: Path = Path("/sys"), dev: Path = Path("/dev")) -> GpuEvi
     return GpuEvidence(
         pci=tuple(sorted(filter(None, map(_nvidia_display, sysfs.glob("bus/pci/devices/*"))))),
         nodes=tuple(sorted(map(str, [*dev.glob("nvidia[0-9]*"), *dev.glob("dxg")]))),
-        kernel_driver=_first_line(version) or None,
+        kernel_driver=_text(version) or None,
     )
 
 
 def _nvidia_display(device: Path) -> str | None:
-    nvidia = _first_line(device / "vendor") == NVIDIA_VENDOR
-    return (
-        device.name if nvidia and _first_line(device / "class").startswith(DISPLAY_CLASS) else None
-    )
+    nvidia = _text(device / "vendor") == NVIDIA_VENDOR
+    return device.name if nvidia and _text(device / "class").startswith(DISPLAY_CLASS) else None
 
 
-def _first_line(path: Path) -> str:
+def _text(path: Path) -> str:
     try:
         return path.read_text().strip()
     except OSError:
@@ -90,7 +88,7 @@ def container(root: Path = Path("/")) -> str | None:
 
 def oom_kills(vmstat: Path = Path("/proc/vmstat")) -> int | None:
     """How often the kernel's out-of-memory killer has acted since boot; None if unknown."""
-    lines = _first_line(vmstat).splitlines()
+    lines = _text(vmstat).splitlines()
     return next((int(line.split()[1]) for line in lines if line.startswith("oom_kill ")), None)
 
 

@@ -35,6 +35,12 @@ class Expectation:
         return f"On the CPU: {self.why}. GPU checks are not applicable."
 
 
+def require(requested: str) -> None:
+    """Raises UsageError for another word than auto, gpu or cpu."""
+    if requested not in CHOICES:
+        raise UsageError(f"--platform {requested!r} is not one of {', '.join(CHOICES)}")
+
+
 def expect(
     requested: str, environ: Mapping[str, str], gpus: GpuEvidence, driver: Driver
 ) -> Expectation:
@@ -43,8 +49,7 @@ def expect(
     `auto` expects a GPU if the machine shows one or JAX_PLATFORMS names one.
     Raises UsageError for another word than auto, gpu or cpu.
     """
-    if requested not in CHOICES:
-        raise UsageError(f"--platform {requested!r} is not one of {', '.join(CHOICES)}")
+    require(requested)
     counted = (f"NVML counts {len(driver.names)} GPU(s)",) if driver.names else ()
     evidence = (*gpus.sentences, *counted)
     if requested != "auto":

@@ -10,8 +10,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from jaxpad import devices, flags, profiles
-from jaxpad.errors import UsageError
+from jaxpad import flags, profiles
 
 
 def list_(*, as_json: bool) -> int:
@@ -27,7 +26,7 @@ def list_(*, as_json: bool) -> int:
 def show(name: str, *, as_json: bool) -> int:
     """Print what a profile sets for the installed jaxlib: flags, variables, where each is from."""
     profile = profiles.load(name)
-    composed = profiles.compose(profile, {}, _jaxlib())
+    composed = profiles.compose(profile, {}, flags.jaxlib_version())
     rows: list[dict[str, Any]] = [
         {"kind": "flag", "name": flag.name, "value": flag.value, "origin": flag.origin}
         for flag in composed.origins
@@ -45,7 +44,6 @@ def check(name: str | None, *, as_json: bool) -> int:
 
     Raises UsageError, one sentence, for the first that does not hold.
     """
-    _jaxlib()
     rows = []
     for one in [name] if name else profiles.names():
         profile = profiles.load(one)
@@ -53,15 +51,6 @@ def check(name: str | None, *, as_json: bool) -> int:
         rows.append({"name": profile.name, "accepted": True, "notes": list(notes)})
     _print(rows, as_json=as_json, columns=("name", "accepted", "notes"))
     return 0
-
-
-def _jaxlib() -> str:
-    version = devices.installed().get("jaxlib")
-    if version is None:
-        raise UsageError(
-            "no jaxlib is installed: pip install --require-hashes -r requirements/cpu.txt"
-        )
-    return version
 
 
 def _print(rows: Sequence[dict[str, Any]], *, as_json: bool, columns: Sequence[str]) -> None:

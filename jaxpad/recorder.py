@@ -53,6 +53,7 @@ class _Recorder:
     def pytest_runtest_makereport(
         self, item: pytest.Item, call: pytest.CallInfo[None]
     ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+        """Send what became of each phase: setup, call, teardown."""
         report = yield
         error = call.excinfo.value if call.excinfo else None
         self._send(

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from jaxpad import devices, paths, profiles, report, runner
+from jaxpad import devices, paths, platforms, profiles, report, runner
 from jaxpad.errors import UsageError
 from jaxpad.report import Progress, Report
 from jaxpad.runner import Plan, Watcher
@@ -65,8 +65,7 @@ def plan_for(options: Options, environ: Mapping[str, str], suite: Path) -> Plan:
 
     Raises UsageError for an unknown profile, platform, selection or limit.
     """
-    if options.platform not in ("auto", "gpu", "cpu"):
-        raise UsageError(f"--platform {options.platform!r} is not one of auto, gpu, cpu")
+    platforms.require(options.platform)
     if not 0 < options.limit < math.inf:
         raise UsageError(f"--limit {options.limit:g} is not a time: give seconds above 0")
     _need_temporary_folder()

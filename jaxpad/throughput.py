@@ -61,12 +61,17 @@ class Gemm:
         """GFLOP of one call: n**3 multiplications and as many additions."""
         return 2 * self.n**3 / 1e9
 
-    def step(self) -> Callable[[], jax.Array]:
-        """A compiled product of two fixed, normally distributed matrices."""
-        left, right = (
-            jax.random.normal(key, (self.n, self.n), self.dtype)
-            for key in jax.random.split(jax.random.key(0))
+    def operands(self) -> tuple[jax.Array, jax.Array]:
+        """Two normally distributed matrices, the same ones each time."""
+        left, right = jax.random.split(jax.random.key(0))
+        shape = (self.n, self.n)
+        return (
+            jax.random.normal(left, shape, self.dtype),
+            jax.random.normal(right, shape, self.dtype),
         )
+
+    def step(self, left: jax.Array, right: jax.Array) -> Callable[[], jax.Array]:
+        """A compiled product of `left` and `right`."""
         product = jax.jit(jnp.matmul).lower(left, right).compile()
         return lambda: product(left, right)
 

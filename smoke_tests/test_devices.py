@@ -70,17 +70,19 @@ def _visible_gpus(facts: Facts) -> int | None:
 
 
 def test_memory_limit(facts: Facts, measure: Callable[..., None]) -> None:
-    """The memory JAX may use on a GPU follows XLA_CLIENT_MEM_FRACTION, 0.75 if that is unset.
+    """A GPU's allocator has a limit, counts what is allocated, and stays within the limit.
 
     https://docs.jax.dev/en/latest/gpu_memory_allocation.html
     """
     if facts.expected.platform != "gpu":
         checks.not_applicable(f"no GPU is expected: {facts.expected.why}")
-    limit = (jax.devices()[0].memory_stats() or {}).get("bytes_limit")
-    if not facts.gpu or not limit:
+    before = jax.devices()[0].memory_stats() or {}
+    if not facts.gpu or "bytes_limit" not in before:
         raise checks.Inconclusive("no GPU client tells its memory limit")
-    measure("memory limit", limit / 2**30, "GiB")
-    assert limit > 0
+    measure("memory limit", before["bytes_limit"] / 2**30, "GiB")
+    block = jnp.ones((16, 1 << 20), jnp.float32).block_until_ready()
+    after = jax.devices()[0].memory_stats()
+    assert before["bytes_in_use"] + block.nbytes <= after["bytes_in_use"] <= after["bytes_limit"]
 
 
 # --- Eight virtual devices ---

@@ -20,7 +20,8 @@ def test_gemm_rate(measure: Callable[..., None]) -> None:
     """A matrix product runs at a steady rate, and its numbers are right."""
     side, _ = sizes(DEVICE)
     gemm = Gemm(side, DTYPE)
-    step = gemm.step()
+    left, right = gemm.operands()
+    step = gemm.step(left, right)
     rate = rate_of(step, gemm.work)
     measure(
         f"GEMM {side} {jnp.dtype(DTYPE).name} on {LABEL}",
@@ -28,7 +29,9 @@ def test_gemm_rate(measure: Callable[..., None]) -> None:
         "GFLOP/s",
         spread=rate.spread,
     )
-    assert np.isfinite(np.asarray(step().astype(jnp.float32))).all()
+    exact = np.asarray(left[:8], np.float64) @ np.asarray(right, np.float64)
+    rounding = 20 * side**0.5 * float(jnp.finfo(DTYPE).eps)  # an entry is about side**0.5
+    np.testing.assert_allclose(np.asarray(step()[:8], np.float64), exact, rtol=0, atol=rounding)
     assert rate.spread < rate.median, "the rate swings by more than itself: the device is disturbed"
 
 
@@ -39,7 +42,8 @@ def test_gemm_scales() -> None:
     """
     side = sizes(DEVICE)[0] // 2
     small, large = (
-        rate_of(gemm.step(), gemm.work) for gemm in (Gemm(side, DTYPE), Gemm(2 * side, DTYPE))
+        rate_of(gemm.step(*gemm.operands()), gemm.work)
+        for gemm in (Gemm(side, DTYPE), Gemm(2 * side, DTYPE))
     )
     assert large.seconds > 2 * small.seconds
 
@@ -58,7 +62,8 @@ def test_copy_rate(measure: Callable[..., None]) -> None:
 
 def test_wait_matters() -> None:
     """JAX returns before the device is done: a time without the wait is no rate."""
-    step = Gemm(sizes(DEVICE)[0], DTYPE).step()
+    gemm = Gemm(sizes(DEVICE)[0], DTYPE)
+    step = gemm.step(*gemm.operands())
     waited = rate_of(step, 1.0).seconds
     begun = time.perf_counter()
     result = step()

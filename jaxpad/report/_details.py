@@ -44,6 +44,7 @@ def _known(fact: Fact) -> str:
 
 
 def xla_flags(report: Report) -> Html:
+    """The flags as XLA reads them and, loudly, what it drops."""
     xla, dropped = report.xla_flags, report.xla_flags.dropped
     text = f"XLA stops reading at a stray token and drops the rest without a word: {dropped}"
     alarm = tag("p", tag("b", "Not in effect. "), text, class_="alarm") if dropped else ""
@@ -54,6 +55,7 @@ def xla_flags(report: Report) -> Html:
 
 
 def platform(report: Report) -> Html:
+    """Where JAX was to compute, where it did, the signs of a GPU, the devices."""
     asked = report.platform
     found = asked.found or "none, JAX did not start"
     told = f"Asked for {asked.requested}, expected {asked.expected}, found {found}."
@@ -70,6 +72,7 @@ def platform(report: Report) -> Html:
 
 
 def environment(report: Report) -> Html:
+    """The variables that steer JAX, XLA, CUDA and NCCL."""
     rows = [(tag("code", name), tag("code", text)) for name, text in report.environment.items()]
     return section(
         "environment",

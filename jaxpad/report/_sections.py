@@ -32,6 +32,7 @@ def style(verdict: Verdict) -> str:
 
 
 def header(report: Report) -> Html:
+    """The verdict in words, where it was reached, and the counts."""
     facts = (
         computes_on(report),
         f"node {report.node}",

@@ -68,6 +68,7 @@ class _Printer:
             self.line(text, STYLES[topic.verdict] if topic.verdict is not Verdict.PASS else "")
 
     def wrong(self, group: Group) -> None:
+        """Checks with the same thing wrong: their names, then reason and remedy once."""
         first = group.first
         self.line()
         for at, check in enumerate(group.checks[:NAMED]):
@@ -91,6 +92,7 @@ class _Printer:
         self.line(f"{headline(report)}.", f"bold {STYLES[report.verdict]}")
 
     def next(self, report: Report) -> None:
+        """What to do next, each step with its command below it."""
         self.line()
         self.line("What to do next", "bold")
         for at, step in enumerate(next_steps(report), start=1):
