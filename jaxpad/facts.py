@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from jaxpad import devices, host, nvml, paths, platforms
+from jaxpad import devices, host, nvml, paths, platforms, profiles
 from jaxpad.devices import Started
 from jaxpad.host import GpuEvidence
 from jaxpad.nvml import Driver
@@ -37,7 +37,7 @@ class Facts:
     packages: dict[str, str]
     cache: str  # JAX's persistent compilation cache
     cache_problem: str | None  # why it cannot be written
-    profile: str | None = None  # asked for by --profile or JAXPAD_PROFILE
+    profile: str | None = None  # asked for by --profile or JAXPAD_PROFILE, or the image's
     asked_environ: dict[str, str] = dataclasses.field(default_factory=dict)  # as the user had it
     started: Started = dataclasses.field(default_factory=Started)
 
@@ -95,7 +95,7 @@ def gather(
         packages=devices.installed(),
         cache=str(cache),
         cache_problem=host.unwritable(cache),
-        profile=profile or environ.get("JAXPAD_PROFILE") or None,
+        profile=profile or profiles.in_force(environ),
         asked_environ=relevant(environ),
     )
 

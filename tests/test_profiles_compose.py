@@ -9,7 +9,7 @@ from subprocess import run
 
 import pytest
 
-from jaxpad import profiles
+from jaxpad import facts, profiles
 from jaxpad.errors import UsageError
 from jaxpad.profiles import Composed, EnvVar, Flag, Origin, Profile
 
@@ -121,9 +121,69 @@ def test_no_profile_tells_layers() -> None:
     assert {o.origin for o in told.origins} == {"profile base", "profile fsdp-hopper", "XLA_FLAGS"}
 
 
-@pytest.mark.parametrize("record", ["", "[]", "{}", '{"XLA_FLAGS": "x", "set": 3}'])
-def test_broken_record(record: str) -> None:
-    assert compose({"JAXPAD_COMPOSED": record}).xla_flags == "--xla_a=1 --xla_b=2"
+IMAGE = {
+    "XLA_FLAGS": " --xla_a=0 --xla_gpu_enable_latency_hiding_scheduler=true",
+    profiles.BAKED: " --xla_a=0 --xla_gpu_enable_latency_hiding_scheduler=true",
+    profiles.BAKED_PROFILE: "base",
+    profiles.BASE: " --xla_a=0",
+}
+
+
+def test_base_image_lowest() -> None:
+    composed = compose(IMAGE | {"XLA_FLAGS_APPEND": "--xla_c"})
+    assert composed.xla_flags == "--xla_a=0 --xla_a=1 --xla_b=2 --xla_c"
+    assert composed.origins[0] == Origin("xla_a", "1", "profile mine")
+    nothing = compose(IMAGE, profiles.load("none"))
+    assert nothing.origins == (Origin("xla_a", "0", "base image"),)
+    with pytest.raises(UsageError, match=f"^{profiles.BASE} has the stray token 'x'"):
+        compose({profiles.BASE: "--a x"})
+
+
+def test_image_told_by_flag() -> None:
+    scheduler = "xla_gpu_enable_latency_hiding_scheduler"
+    told = compose(IMAGE, None).origins
+    assert told == (
+        Origin("xla_a", "0", "base image"),
+        Origin(scheduler, "true", "profile base"),
+    )
+    assert compose(compose(IMAGE, profiles.load("base")).environ, None).origins == told
+
+
+@pytest.mark.parametrize("changed", [{profiles.BAKED_PROFILE: "gone"}, {profiles.BASE: "--xla_z"}])
+def test_image_told_less(changed: dict[str, str]) -> None:
+    """A profile that is not there, or does not come to the image's flags, tells nothing."""
+    told = compose(IMAGE | changed, None).origins
+    assert {flag.origin for flag in told} == {"the image"}
+
+
+@pytest.mark.parametrize(
+    ("changed", "name"),
+    [
+        ({}, "base"),
+        ({"JAXPAD_PROFILE": "none"}, "none"),
+        ({"JAXPAD_PROFILE": ""}, "base"),
+        ({"XLA_FLAGS": "--xla_mine"}, None),
+        ({profiles.BAKED_PROFILE: ""}, None),
+    ],
+)
+def test_in_force(changed: dict[str, str], name: str | None) -> None:
+    assert profiles.in_force(IMAGE | changed) == name
+    assert facts.gather("cpu", IMAGE | changed).profile == name
+    assert facts.gather("cpu", IMAGE | changed, "asked").profile == "asked"
+
+
+@pytest.mark.parametrize(
+    "record",
+    [
+        {"JAXPAD_COMPOSED": "--other", "JAXPAD_COMPOSED_OVER": "--old"},
+        {"JAXPAD_COMPOSED_OVER": "--old", "JAXPAD_COMPOSED_SET": "NCCL_X=7"},
+        {"JAXPAD_COMPOSED": "", "JAXPAD_COMPOSED_SET": "\n=\nNCCL_X\nNCCL_X=8\nnccl=1\n{}"},
+    ],
+)
+def test_broken_record(record: dict[str, str]) -> None:
+    """What does not fit the environment undoes nothing, and does not stay."""
+    before = {"NCCL_X": "7", "nccl": "1", "XLA_FLAGS": "--xla_u"}
+    assert compose(before | record).environ == compose(before).environ
 
 
 @pytest.mark.parametrize("module", ["jaxpad.profiles", "jaxpad.flags"])

@@ -4,8 +4,17 @@ The format is in docs/profiles.md. Nothing here imports JAX or asks XLA anything
 `jaxpad.flags` does that.
 """
 
-from jaxpad.profiles._compose import BAKED, Composed, Origin, compose
+from jaxpad.profiles._compose import (
+    BAKED,
+    BAKED_PROFILE,
+    BASE,
+    Composed,
+    Origin,
+    compose,
+    in_force,
+)
 from jaxpad.profiles._entries import ARCHITECTURES, WORKLOADS
+from jaxpad.profiles._files import write
 from jaxpad.profiles._load import FOLDER, layers, load, names
 from jaxpad.profiles._model import EnvVar, Flag, Profile, Requires
 from jaxpad.profiles._parse import Parsed, ParsedFlag, missing, parse
@@ -16,6 +25,8 @@ from jaxpad.profiles._words import did_you_mean, listed, nearest
 __all__ = [
     "ARCHITECTURES",
     "BAKED",
+    "BAKED_PROFILE",
+    "BASE",
     "FOLDER",
     "WORKLOADS",
     "Composed",
@@ -29,6 +40,7 @@ __all__ = [
     "compose",
     "did_you_mean",
     "environment",
+    "in_force",
     "layers",
     "listed",
     "load",
@@ -39,4 +51,5 @@ __all__ = [
     "parse",
     "render",
     "select",
+    "write",
 ]

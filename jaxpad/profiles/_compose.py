@@ -1,8 +1,11 @@
-"""What a command runs under: a profile, the user's own flags, and where each came from."""
+"""What a command runs under: a profile, the user's own flags, and where each came from.
+
+`docker/with-profile` does the same to an environment with no Python at hand; the two are
+held to each other, and undo each other's compositions, by tests/test_with_profile.py.
+"""
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,7 +17,15 @@ from jaxpad.profiles._parse import SPACE, parse
 from jaxpad.profiles._render import environment, select
 
 BAKED = "JAXPAD_BAKED_XLA_FLAGS"  # what the image's ENV put in XLA_FLAGS
-_RECORD = "JAXPAD_COMPOSED"  # what an earlier composition did, so that the next can undo it
+BAKED_PROFILE = "JAXPAD_BAKED_PROFILE"  # the profile whose flags those are
+BASE = "JAXPAD_BASE_XLA_FLAGS"  # the part of them that the base image brought
+
+# What an earlier composition did, so that the next can undo it: in a form that a POSIX shell
+# reads and writes without starting a process.
+_TEXT = "JAXPAD_COMPOSED"  # the XLA_FLAGS it made
+_OVER = "JAXPAD_COMPOSED_OVER"  # the XLA_FLAGS it found; absent where there were none
+_SET = "JAXPAD_COMPOSED_SET"  # the variables it set beside XLA_FLAGS, each a line NAME=value
+_LINE = re.compile(r"([A-Z_][A-Z0-9_]*)=(.*)", re.DOTALL)
 
 # Flags whose occurrences add up: string lists and maps. Lists of enumerators are replaced,
 # unless the value opens with + or -. Measured on jaxlib 0.10.2 and 0.12.0.1.
@@ -61,11 +72,11 @@ class Composed:
 def compose(profile: Profile | None, environ: Mapping[str, str], jaxlib_version: str) -> Composed:
     """What `with-profile` does to an environment.
 
-    XLA_FLAGS becomes the profile's flags, the user's XLA_FLAGS where they are not the
-    image's own, then XLA_FLAGS_APPEND; the profile's variables are set unless the user set
-    them; JAXPAD_PROFILE names the profile. What an earlier composition did is undone first,
-    so that the innermost `with-profile` is the one in force. With no profile the
-    environment stays as it is and only the origins are told.
+    XLA_FLAGS becomes the base image's own flags, the profile's, the user's XLA_FLAGS where
+    they are not what the image has, then XLA_FLAGS_APPEND; the profile's variables are set
+    unless the user set them; JAXPAD_PROFILE names the profile. What an earlier composition
+    did is undone first, so that the innermost `with-profile` is the one in force. With no
+    profile the environment stays as it is and only the origins are told.
 
     Raises UsageError for flags of the user's that XLA would drop or take for a file, and as
     `render` does.
@@ -73,21 +84,39 @@ def compose(profile: Profile | None, environ: Mapping[str, str], jaxlib_version:
     if profile is None:
         return Composed(dict(environ), _told(environ, jaxlib_version))
     user = _undo(environ)
-    own = user.get("XLA_FLAGS", "").strip(SPACE)
-    parts = [
-        (f"profile {layer.name}", flag.word) for layer, flag in select(profile, jaxlib_version)
-    ]
-    parts += _users("XLA_FLAGS", "" if own == user.get(BAKED, "").strip(SPACE) else own)
-    parts += _users("XLA_FLAGS_APPEND", user.get("XLA_FLAGS_APPEND", "").strip(SPACE))
-    variables = {k: v for k, v in environment(profile).items() if k not in user}
+    parts = _parts(profile, user, jaxlib_version)
     text = " ".join(part for _, part in parts)
-    record = {"XLA_FLAGS": text, "user": user.get("XLA_FLAGS"), "set": variables}
-    ours = {"XLA_FLAGS": text, "JAXPAD_PROFILE": profile.name, _RECORD: json.dumps(record)}
-    return Composed(user | variables | ours, _origins(parts))
+    ours = {"JAXPAD_PROFILE": profile.name}
+    ours |= {name: value for name, value in environment(profile).items() if name not in user}
+    record = {_TEXT: text, _SET: "\n".join(f"{name}={value}" for name, value in ours.items())}
+    if "XLA_FLAGS" in user:
+        record[_OVER] = user["XLA_FLAGS"]
+    return Composed(user | ours | record | {"XLA_FLAGS": text}, _origins(parts))
 
 
-def _users(name: str, text: str) -> list[tuple[str, str]]:
-    """The user's part, unless XLA would not read it to its end."""
+def in_force(environ: Mapping[str, str]) -> str | None:
+    """The profile that an environment claims: JAXPAD_PROFILE, else the image's own.
+
+    The image's own is claimed while XLA_FLAGS are what the image put there.
+    """
+    baked = environ.get(BAKED_PROFILE) if _is_baked(environ) else None
+    return environ.get("JAXPAD_PROFILE") or baked or None
+
+
+def _parts(profile: Profile, user: Mapping[str, str], jaxlib_version: str) -> list[tuple[str, str]]:
+    """What XLA_FLAGS is put together from, lowest first: the origin and text of each part."""
+    chosen = select(profile, jaxlib_version)
+    return [
+        *_whole(BASE, user, origin="base image"),
+        *((f"profile {layer.name}", flag.word) for layer, flag in chosen),
+        *([] if _is_baked(user) else _whole("XLA_FLAGS", user)),
+        *_whole("XLA_FLAGS_APPEND", user),
+    ]
+
+
+def _whole(name: str, environ: Mapping[str, str], origin: str = "") -> list[tuple[str, str]]:
+    """The flags in a variable, unless XLA would not read them to their end."""
+    text = environ.get(name, "").strip(SPACE)
     parsed = parse(text)
     if parsed.file is not None:
         raise UsageError(
@@ -104,37 +133,53 @@ def _users(name: str, text: str) -> list[tuple[str, str]]:
             f"{name} has the stray token {parsed.stray!r}, at which XLA stops reading and drops "
             "the rest without a word; take it out, or quote it as part of a value"
         )
-    return [(name, text)] if text else []
+    return [(origin or name, text)] if text else []
 
 
 def _undo(environ: Mapping[str, str]) -> dict[str, str]:
     """The environment as it was before an earlier composition, the user's later changes kept."""
-    before = dict(environ)
-    try:
-        record = json.loads(before.pop(_RECORD, "{}"))
-        ours = {"XLA_FLAGS": record["XLA_FLAGS"], **record["set"]}
-    except (ValueError, KeyError, TypeError):
+    before = {k: v for k, v in environ.items() if k not in (_TEXT, _OVER, _SET)}
+    if _TEXT not in environ:
         return before
-    for name in [name for name, value in ours.items() if before.get(name) == value]:
-        del before[name]
-    if "XLA_FLAGS" not in before and record.get("user") is not None:
-        before["XLA_FLAGS"] = record["user"]
+    for line in environ.get(_SET, "").split("\n"):
+        ours = _LINE.fullmatch(line)
+        if ours and before.get(ours[1]) == ours[2]:
+            del before[ours[1]]
+    if before.get("XLA_FLAGS") == environ[_TEXT]:
+        del before["XLA_FLAGS"]
+        if _OVER in environ:
+            before["XLA_FLAGS"] = environ[_OVER]
     return before
 
 
+def _is_baked(environ: Mapping[str, str]) -> bool:
+    """Whether XLA_FLAGS are what the image put there."""
+    return environ.get("XLA_FLAGS", "").strip(SPACE) == environ.get(BAKED, "").strip(SPACE)
+
+
 def _told(environ: Mapping[str, str], jaxlib_version: str) -> tuple[Origin, ...]:
+    """Where the flags in an environment are from, as far as it tells."""
     text = environ.get("XLA_FLAGS", "")
-    name = environ.get("JAXPAD_PROFILE")
-    if name and _RECORD in environ:
-        try:
-            composed = compose(load(name), environ, jaxlib_version)
-        except UsageError:
-            pass  # the file is gone or changed: tell less
-        else:
-            if composed.xla_flags == text:
-                return composed.origins
-    baked = text and text.strip(SPACE) == environ.get(BAKED, "").strip(SPACE)
-    return _origins([("the image", text) if baked else ("XLA_FLAGS", text)])
+    try:
+        parts = _remembered(environ, jaxlib_version)
+    except UsageError:
+        parts = []  # a profile's file is gone or changed: tell less
+    if parse(" ".join(part for _, part in parts)) == parse(text):
+        return _origins(parts)
+    return _origins([("the image" if _is_baked(environ) else "XLA_FLAGS", text)])
+
+
+def _remembered(environ: Mapping[str, str], jaxlib_version: str) -> list[tuple[str, str]]:
+    """The parts XLA_FLAGS should have by what the image and earlier compositions noted."""
+    name, user = environ.get("JAXPAD_PROFILE"), _undo(environ)
+    if _TEXT in environ and name:
+        return _parts(load(name), user, jaxlib_version)
+    if _TEXT in environ:  # with-profile --append: no profile, the user's flags joined
+        return [*_whole("XLA_FLAGS", user), *_whole("XLA_FLAGS_APPEND", user)]
+    if _is_baked(environ) and environ.get(BAKED_PROFILE):
+        image = {BASE: environ.get(BASE, "")}
+        return _parts(load(environ[BAKED_PROFILE]), image, jaxlib_version)
+    return []
 
 
 def _origins(parts: list[tuple[str, str]]) -> tuple[Origin, ...]:
