@@ -6,6 +6,7 @@ that `invoke --list` starts no JAX.
 
 from __future__ import annotations
 
+import importlib
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -18,6 +19,7 @@ if (HOME / "jaxpad").is_dir():  # a checkout that is not installed
     sys.path.insert(0, str(HOME))
 
 JSON = "print JSON on stdout"
+DRY_RUN = "print the commands, run nothing"
 PROFILE = "an XLA profile: a name in configs/profiles, or a .toml file"
 
 
@@ -37,21 +39,112 @@ def answer(work: Callable[[], int]) -> None:
     raise Exit(code=code)
 
 
+def perform(name: str, given: dict[str, Any], **more: Any) -> None:
+    """Call `name` of the module jaxpad.NAME with its Options, filled from a task's arguments."""
+    given.pop("_c")
+
+    def work() -> int:
+        module = importlib.import_module(f"jaxpad.{name}")
+        code: int = getattr(module, name)(module.Options(**given, **more))
+        return code
+
+    answer(work)
+
+
+def remainder() -> tuple[str, ...]:
+    """The words behind `--`, as they were typed: invoke would join them."""
+    return tuple(sys.argv[sys.argv.index("--") + 1 :]) if "--" in sys.argv else ()
+
+
+@command(
+    help={
+        "base": "toolbox (NVIDIA JAX-Toolbox, the default) or wheels (released CUDA wheels)",
+        "cuda": "CUDA major version, 12 or 13; default: the one the base carries",
+        "profile": "the XLA profile that the image sets by default, a name in configs/profiles",
+        "target": "workspace or jupyter",
+        "tag": "name of the image; default: jaxpad:<version>-<base>-cuda<major>",
+        "ca-bundle": "certificates to trust while building, as behind a proxy; not kept",
+        "push": "also push the image under this reference",
+        "sif": "also convert it into this Apptainer file",
+        "engine": "docker or podman; default: the first that answers",
+        "network": "network of the build's steps, as the engine's --network",
+        "dry-run": DRY_RUN,
+    }
+)
+def build(
+    _c: Context,
+    base: str = "toolbox",
+    cuda: str = "",
+    profile: str = "base",
+    target: str = "workspace",
+    tag: str = "",
+    ca_bundle: str = "",
+    push: str = "",
+    sif: str = "",
+    engine: str = "",
+    network: str = "",
+    dry_run: bool = False,
+) -> None:
+    """Build the container image."""
+    perform("build", locals())
+
+
+@command(
+    help={
+        "image": "an image or a .sif file; default: the newest that build has made here",
+        "profile": "an XLA profile of the image",
+        "jupyter": "JupyterLab on this machine's loopback, with a token of its own",
+        "engine": "docker, podman or apptainer; default: the first that answers",
+        "gpus": "all, none or a list such as 0,1; default: all where this machine shows one",
+        "mount": "folder to work in; default: the current one",
+        "shm-size": "size of /dev/shm; default: 8g",
+        "ipc-host": "share the host's /dev/shm instead",
+        "port": "Jupyter's port on this machine; default: the first free one from 8888",
+        "ca-bundle": "certificates that pip in the container trusts, as behind a proxy",
+        "network": "the engine's --network",
+        "dry-run": DRY_RUN,
+    }
+)
+def launch(
+    _c: Context,
+    image: str = "",
+    profile: str = "",
+    jupyter: bool = False,
+    engine: str = "",
+    gpus: str = "",
+    mount: str = "",
+    shm_size: str = "",
+    ipc_host: bool = False,
+    port: int = 0,
+    ca_bundle: str = "",
+    network: str = "",
+    dry_run: bool = False,
+) -> None:
+    """Start a workspace in the current folder, as you; a command may follow behind `--`."""
+    perform("launch", locals(), command=remainder())
+
+
 @command(
     help={
         "profile": f"run under {PROFILE}",
+        "on": "run inside the image: docker or podman; default: here",
+        "image": "with --on: the image; default: the newest that build has made here",
+        "gpus": "with --on: all, none or a list such as 0,1",
         "platform": "where JAX must compute: auto, gpu or cpu",
         "k": "run only the checks this expression names, as pytest's -k",
         "out": "folder for smoke.json, junit.xml and report.html",
         "limit": "seconds one check may take before it counts as hung",
         "json": "print smoke.json on stdout",
-        "dry-run": "print the commands, run nothing",
+        "dry-run": DRY_RUN,
         "no-redact": "keep user names, UUIDs and credentials in the report",
     }
 )
 def smoke(
     _c: Context,
     profile: str = "",
+    on: str = "",
+    image: str = "",
+    gpus: str = "",
     platform: str = "auto",
     k: str = "",
     out: str = "smoke-report",
@@ -75,7 +168,12 @@ def smoke(
             dry_run,
             not no_redact,
         )
-        return smoke(options)
+        if not (on or image or gpus):
+            return smoke(options)
+        from jaxpad.containers import Wanted
+        from jaxpad.smoke_in import smoke_in
+
+        return smoke_in(on, options, Wanted(image=image, gpus=gpus))
 
     answer(work)
 
@@ -164,5 +262,5 @@ def test(_c: Context, k: str = "") -> None:
     answer(work)
 
 
-namespace = Collection(smoke, lock, lint, docs, test)
+namespace = Collection(build, launch, smoke, lock, lint, docs, test)
 namespace.add_collection(Collection("profile", profile_list, profile_show, profile_check))

@@ -15,6 +15,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from packaging.version import Version
+
 from jaxpad import paths
 
 PLUGINS = ("jax-cuda12-plugin", "jax-cuda13-plugin", "jax-cuda12-pjrt", "jax-cuda13-pjrt")
@@ -38,6 +40,18 @@ class Started:
     devices: tuple[tuple[int, str], ...] = ()  # (id, device kind)
     error: str | None = None  # why JAX did not start
     log: str = ""  # what it wrote on stderr
+
+
+def same_release(one: str, other: str) -> bool:
+    """Whether two packages go together by their versions.
+
+    Releases must be equal. Parts built from source on different days or with different
+    suffixes (0.12.1.dev20260724+g0a1b2c3, 0.12.1.dev20260725+selfbuilt) go by their release.
+    """
+    first, second = Version(one), Version(other)
+    if first.is_devrelease and second.is_devrelease:
+        return first.release == second.release
+    return first == second
 
 
 def start(environ: Mapping[str, str], limit: float = 180.0) -> Started:

@@ -6,6 +6,7 @@ so that tests can lay out a machine.
 
 from __future__ import annotations
 
+import json
 import os
 import platform
 import tempfile
@@ -67,6 +68,7 @@ def summary() -> dict[str, str]:
         "cpus": str(len(os.sched_getaffinity(0))),
         "memory": f"{memory / 2**30:.1f} GiB",
         "container": container() or "none seen",
+        "image": image(),
     }
 
 
@@ -84,6 +86,16 @@ def container(root: Path = Path("/")) -> str | None:
     """
     marks = {"docker": ".dockerenv", "podman": "run/.containerenv", "apptainer": ".singularity.d"}
     return next((name for name, mark in marks.items() if (root / mark).exists()), None)
+
+
+def image(described: Path = Path("/usr/local/share/jaxpad/image.json")) -> str:
+    """The jaxpad image this runs in, in words."""
+    try:
+        told = json.loads(described.read_text())
+    except (OSError, ValueError):
+        return "not a jaxpad image"
+    base, cuda, profile = (told.get(key, "unknown") for key in ("base", "cuda", "profile"))
+    return f"jaxpad {told.get('jaxpad')} on {base}, CUDA {cuda}, profile {profile}"
 
 
 def oom_kills(vmstat: Path = Path("/proc/vmstat")) -> int | None:

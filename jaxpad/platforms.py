@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from jaxpad import devices
 from jaxpad.devices import GPU_PLATFORMS, Started
 from jaxpad.errors import UsageError
 from jaxpad.host import GpuEvidence
@@ -97,7 +98,7 @@ def fallback(
 ) -> Cause:
     """Why JAX computes on the CPU although a GPU was expected; the first cause that fits."""
     return (
-        _forbidden(environ)
+        _forbidden(environ, gpus)
         or _no_plugin(packages)
         or _other_version(packages)
         or _no_driver(gpus, driver)
@@ -105,16 +106,18 @@ def fallback(
     )
 
 
-def _forbidden(environ: Mapping[str, str]) -> Cause | None:
+def _forbidden(environ: Mapping[str, str], gpus: GpuEvidence) -> Cause | None:
     platforms = environ.get("JAX_PLATFORMS")
     if platforms and not _names_gpu(environ):
         return Cause(
             f"JAX_PLATFORMS={platforms} keeps JAX off the GPU",
             "unset JAX_PLATFORMS, or say --platform cpu if the CPU is what you want",
         )
+    # CDI sets NVIDIA_VISIBLE_DEVICES=void itself, beside the device nodes it brings in.
+    void = () if gpus.nodes else ("void", "none")
     for name, hidden in (
         ("CUDA_VISIBLE_DEVICES", ("", "-1")),
-        ("NVIDIA_VISIBLE_DEVICES", ("void",)),
+        ("NVIDIA_VISIBLE_DEVICES", void),
     ):
         if environ.get(name) in hidden:
             return Cause(f"{name}={environ[name]!r} hides every GPU", f"unset {name}")
@@ -128,11 +131,11 @@ def _no_plugin(packages: Mapping[str, str]) -> Cause | None:
 
 
 def _other_version(packages: Mapping[str, str]) -> Cause | None:
-    jaxlib = packages.get("jaxlib")
+    jaxlib = packages.get("jaxlib", "0")
     odd = [
         f"{name} {version}"
         for name, version in packages.items()
-        if name.startswith("jax-cuda") and version != jaxlib
+        if name.startswith("jax-cuda") and not devices.same_release(version, jaxlib)
     ]
     if not odd:
         return None

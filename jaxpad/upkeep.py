@@ -10,7 +10,8 @@ from pathlib import Path
 
 from jaxpad.errors import UsageError
 
-SETS = ("cpu", "cuda12", "cuda13", "proof", "dev")
+SETS = ("cpu", "cuda12", "cuda13", "proof", "dev")  # an environment each
+IMAGE_SETS = ("jax-cuda12", "jax-cuda13", "toolkit", "jupyter")  # what the Dockerfile installs
 OLDEST_PYTHON = "3.11"
 
 
@@ -49,7 +50,7 @@ def lock_argv(name: str, *, upgrade: bool) -> list[str]:
 
 def lock(home: Path, *, upgrade: bool) -> int:
     """Renew every requirements/*.txt; stops at the first that cannot be resolved."""
-    for name in SETS:
+    for name in (*SETS, *IMAGE_SETS):
         if code := call(lock_argv(name, upgrade=upgrade), checkout(home) / "requirements"):
             return code
     return 0

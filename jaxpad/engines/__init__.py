@@ -1,0 +1,24 @@
+"""Where containers run: docker, podman, Apptainer. Each turns a plain request into an argv."""
+
+from jaxpad.engines._apptainer import Apptainer
+from jaxpad.engines._engine import Engine
+from jaxpad.engines._find import CHOICES, find
+from jaxpad.engines._images import Image, images, inspect
+from jaxpad.engines._oci import Docker, Oci, Podman
+from jaxpad.engines._request import Build, Mount, Run
+
+__all__ = [
+    "CHOICES",
+    "Apptainer",
+    "Build",
+    "Docker",
+    "Engine",
+    "Image",
+    "Mount",
+    "Oci",
+    "Podman",
+    "Run",
+    "find",
+    "images",
+    "inspect",
+]
