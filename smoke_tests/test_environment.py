@@ -9,7 +9,7 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
-from jaxpad import checks, devices, flags, host, profiles
+from jaxpad import checks, devices, drivers, flags, host, profiles
 from jaxpad.facts import Facts
 
 MATCHING = (
@@ -18,7 +18,6 @@ MATCHING = (
 )
 ALLOCATORS = ("default", "platform", "bfc", "cuda_async", "vmm", "address")
 MEMORY_FRACTION = ("XLA_CLIENT_MEM_FRACTION", "XLA_PYTHON_CLIENT_MEM_FRACTION")
-OLDEST_CUDA_DRIVER = {"12": "525.60.13", "13": "580.65.06"}
 
 
 def test_jax_starts(facts: Facts) -> None:
@@ -43,33 +42,31 @@ def test_versions_match(facts: Facts, measure: Callable[..., None]) -> None:
     for name, version in facts.packages.items():
         measure(name, version)
     assert {"jax", "jaxlib"} <= facts.packages.keys(), "jax or jaxlib is not installed"
-    odd = {n: v for n, v in facts.packages.items() if v != facts.packages["jaxlib"]}
+    jaxlib = facts.packages["jaxlib"]
+    odd = {n: v for n, v in facts.packages.items() if not devices.same_release(v, jaxlib)}
     if odd:
         words = ", ".join(f"{name} {version}" for name, version in odd.items())
-        found = f"{words} beside jaxlib {facts.packages['jaxlib']}"
+        found = f"{words} beside jaxlib {jaxlib}"
         raise checks.Failed(found, MATCHING)
 
 
 def test_driver_recent(facts: Facts, measure: Callable[..., None]) -> None:
     """The NVIDIA driver is recent enough for the CUDA of the installed plugin.
 
-    Oldest drivers: https://docs.nvidia.com/cuda/cuda-toolkit-release-notes/
+    Oldest drivers: `jaxpad.drivers`, from NVIDIA's release notes.
     """
     if facts.expected.platform != "gpu":
         checks.not_applicable(f"no GPU is expected: {facts.expected.why}")
     if facts.driver.version is None:
         raise checks.Inconclusive(f"NVML gives no driver version: {facts.driver.error}")
     measure("driver", facts.driver.version)
-    for cuda, oldest in OLDEST_CUDA_DRIVER.items():
-        if f"jax-cuda{cuda}-plugin" in facts.packages and _older(facts.driver.version, oldest):
+    for cuda, oldest in drivers.OLDEST.items():
+        older = drivers.older(facts.driver.version, oldest)
+        if f"jax-cuda{cuda}-plugin" in facts.packages and older:
             found = f"driver {facts.driver.version} is older than {oldest}, which CUDA {cuda} needs"
             raise checks.Failed(
                 found, "update the driver, or install the packages of an older CUDA"
             )
-
-
-def _older(version: str, than: str) -> bool:
-    return tuple(map(int, version.split("."))) < tuple(map(int, than.split(".")))
 
 
 def test_memory_settings(measure: Callable[..., None]) -> None:
