@@ -11,6 +11,7 @@ from jaxpad.flags._check import check, unknown
 from jaxpad.flags._effective import Effective, effective
 from jaxpad.flags._history import history, known_by, tested
 from jaxpad.flags._judge import FlagInEffect, Status
+from jaxpad.flags._plugin import disagreements, plugin_fields, plugin_library
 from jaxpad.flags._schema import jaxlib_version
 from jaxpad.profiles import nearest
 
@@ -25,11 +26,14 @@ __all__ = [
     "catalogue",
     "check",
     "complaint",
+    "disagreements",
     "effective",
     "history",
     "jaxlib_version",
     "known_by",
     "nearest",
+    "plugin_fields",
+    "plugin_library",
     "read",
     "spellings",
     "tested",
