@@ -178,6 +178,24 @@ def smoke(
     answer(work)
 
 
+@command(
+    help={
+        "image": "an image whose CUDA the driver must be new enough for",
+        "engine": "docker or podman; default: both",
+        "json": JSON,
+    }
+)
+def doctor(_c: Context, image: str = "", engine: str = "", json: bool = False) -> None:
+    """Say what this host lacks for GPU containers, and the remedy."""
+
+    def work() -> int:
+        from jaxpad.doctor import Options, doctor
+
+        return doctor(Options(image or None, engine or None, json))
+
+    answer(work)
+
+
 @command(help={"json": JSON}, name="list")
 def profile_list(_c: Context, json: bool = False) -> None:
     """List the XLA profiles."""
@@ -210,6 +228,20 @@ def profile_check(_c: Context, profile: str = "", json: bool = False) -> None:
         from jaxpad import profile_commands
 
         return profile_commands.check(profile or None, as_json=json)
+
+    answer(work)
+
+
+@command(
+    help={"match": "only those whose name or choices hold these words", "json": JSON}, name="flags"
+)
+def profile_flags(_c: Context, match: str = "", json: bool = False) -> None:
+    """Search the flags that the installed XLA knows."""
+
+    def work() -> int:
+        from jaxpad import flag_search
+
+        return flag_search.flags_(match, as_json=json)
 
     answer(work)
 
@@ -262,5 +294,7 @@ def test(_c: Context, k: str = "") -> None:
     answer(work)
 
 
-namespace = Collection(build, launch, smoke, lock, lint, docs, test)
-namespace.add_collection(Collection("profile", profile_list, profile_show, profile_check))
+namespace = Collection(build, launch, smoke, doctor, lock, lint, docs, test)
+namespace.add_collection(
+    Collection("profile", profile_list, profile_show, profile_check, profile_flags)
+)

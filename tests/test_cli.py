@@ -18,7 +18,7 @@ def run(*arguments: str, module: str = "jaxpad") -> subprocess.CompletedProcess[
 def test_list_is_the_same_from_invoke() -> None:
     listed = [line.split()[0] for line in run("--list").stdout.splitlines() if line[:3] == "  l"]
     invoked = run("--list", module="invoke").stdout
-    assert listed == ["lint", "lock"]
+    assert listed == ["launch", "lint", "lock"]
     assert all(f"  {name} " in invoked for name in [*listed, "smoke", "profile.check"])
 
 

@@ -12,12 +12,25 @@ from helpers import HOME
 # bootstrap is apart: it runs before anything is installed, and may use the standard library
 # and host alone.
 ROWS = (
-    ("errors", "verdict", "results", "checks", "paths", "profiles"),
+    ("errors", "verdict", "results", "checks", "paths", "profiles", "gpus", "drivers"),
     ("host", "nvml", "flags", "recorder"),
-    ("devices", "platforms", "facts"),
-    ("throughput", "runner"),
-    ("report",),
-    ("smoke", "profile_commands", "upkeep", "docs", "cli", "__main__"),
+    ("devices", "platforms", "facts", "aot"),
+    ("throughput", "runner", "engines"),
+    ("report", "containers"),
+    (
+        "smoke",
+        "profile_commands",
+        "upkeep",
+        "docs",
+        "build",
+        "launch",
+        "smoke_in",
+        "image",
+        "doctor",
+        "flag_search",
+        "cli",
+        "__main__",
+    ),
     ("bootstrap",),
 )
 ROW = {name: row for row, names in enumerate(ROWS) for name in names}

@@ -9,7 +9,7 @@ import pytest
 from packaging.requirements import Requirement
 
 from helpers import HOME
-from jaxpad.upkeep import SETS, lock_argv
+from jaxpad.upkeep import IMAGE_SETS, SETS, lock_argv
 
 FOLDER = HOME / "requirements"
 SMOKE_NEEDS = {
@@ -49,8 +49,8 @@ def test_set_pins_exactly(name: str) -> None:
 
 
 def test_proof_has_no_nvidia_libraries() -> None:
-    heavy = {pin.name for pin in pins("proof") if pin.name.startswith("nvidia-")}
-    assert heavy == {"nvidia-ml-py"}
+    nvidia = {pin.name for pin in pins("proof") if pin.name.startswith("nvidia-")}
+    assert nvidia == {"nvidia-ml-py", "nvidia-cuda-nvcc-cu12"}  # ptxas: 40 MB
 
 
 @pytest.mark.parametrize(
@@ -72,6 +72,21 @@ def test_no_addresses(file: Path) -> None:
     assert not re.search(r"https?://|file://|--index-url|--find-links", file.read_text())
 
 
+def test_image_sets_are_complete() -> None:
+    assert {"jax", "jaxlib", "jax-cuda12-plugin"} <= {pin.name for pin in pins("jax-cuda12")}
+    assert {"jax", "jaxlib", "jax-cuda13-plugin"} <= {pin.name for pin in pins("jax-cuda13")}
+    assert {"jupyterlab", "ipykernel"} <= {pin.name for pin in pins("jupyter")}
+    toolkit = {pin.name for pin in pins("toolkit")}
+    assert toolkit >= SMOKE_NEEDS - {"jax", "jaxlib"}
+    assert not toolkit & {"jax", "jaxlib", "numpy", "scipy", "ml-dtypes"}  # the base has its own
+
+
+@pytest.mark.parametrize("name", ["toolkit", "jax-cuda12", "jax-cuda13"])
+def test_image_has_the_versions_of_the_other_sets(name: str) -> None:
+    whole = {str(pin) for pin in pins("cuda13" if name == "jax-cuda13" else "cuda12")}
+    assert {str(pin) for pin in pins(name)} <= whole
+
+
 def test_lock_covers_inputs() -> None:
-    assert {file.stem for file in FOLDER.glob("*.in")} - {"common"} == set(SETS)
+    assert {file.stem for file in FOLDER.glob("*.in")} - {"common"} == {*SETS, *IMAGE_SETS}
     assert "--generate-hashes" in lock_argv("cpu", upgrade=False)

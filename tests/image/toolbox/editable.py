@@ -84,9 +84,7 @@ def library(name: str) -> None:
     released = wheel.name.split("-")[1]
     for file in folder.glob("**/version.py"):
         file.write_text(file.read_text().replace(f"'{released}'", f"'{released}{SUFFIX}'"))
-    project = PROJECT.format(
-        name=name, version=released + SUFFIX, entry_points=_entry_points(info)
-    )
+    project = PROJECT.format(name=name, version=released + SUFFIX, entry_points=_entry_points(info))
     (folder / "pyproject.toml").write_text(project)
     subprocess.run(["rm", "-r", str(info)], check=True)
     install(folder)

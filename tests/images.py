@@ -1,0 +1,64 @@
+"""What the tests of the images share."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any
+
+from helpers import HOME, environ
+
+CA = Path("/etc/ssl/certs/ca-certificates.crt")
+NETWORK = ("--network", "host")  # for steps that reach package registries through this machine
+Done = subprocess.CompletedProcess[str]
+
+
+@dataclass(frozen=True)
+class Built:
+    """An image, and what its build printed."""
+
+    name: str
+    log: str
+
+
+def engine() -> str:
+    """The docker client that can build: the distribution's own, wherever another lies on PATH."""
+    distribution = "/usr/bin/docker"
+    return distribution if Path(distribution).exists() else shutil.which("docker") or "docker"
+
+
+def docker(*words: str, **more: Any) -> Done:
+    """Run docker and give back what it printed, whatever its exit code."""
+    variables = os.environ | {"DOCKER_BUILDKIT": "1"}
+    return subprocess.run([engine(), *words], capture_output=True, text=True, env=variables, **more)
+
+
+def output(argv: Sequence[str], stdin: IO[bytes] | None = None) -> str:
+    """What a command that must succeed prints."""
+    variables = os.environ | {"DOCKER_BUILDKIT": "1"}
+    done = subprocess.run(argv, stdin=stdin, capture_output=True, text=True, env=variables)
+    assert done.returncode == 0, f"{argv}: {done.stderr[-3000:]}"
+    return done.stdout
+
+
+def run(built: Built, *words: str, options: Sequence[str] = ()) -> Done:
+    """`docker run --rm` of an image."""
+    return docker("run", "--rm", *options, built.name, *words)
+
+
+def jaxpad(*words: str, cwd: Path = HOME, wrap: Sequence[str] = (), **added: str) -> Done:
+    """The command line, as a user gives it."""
+    argv = [*wrap, sys.executable, "-m", "jaxpad", *words]
+    return subprocess.run(argv, env=environ(**added), cwd=cwd, capture_output=True, text=True)
+
+
+def inspect(name: str) -> dict[str, Any]:
+    """What docker knows of an image or a container."""
+    found: dict[str, Any] = json.loads(output([engine(), "inspect", name]))[0]
+    return found
