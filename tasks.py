@@ -173,7 +173,7 @@ def smoke(
         from jaxpad.containers import Wanted
         from jaxpad.smoke_in import smoke_in
 
-        return smoke_in(on, options, Wanted(image=image, gpus=gpus))
+        return smoke_in(options, Wanted(image=image, engine=on, gpus=gpus))
 
     answer(work)
 

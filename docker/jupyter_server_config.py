@@ -26,6 +26,7 @@ c.ServerApp.identity_provider_class = AlwaysLocked
 c.ServerApp.ip = "0.0.0.0"  # noqa: S104 - see above
 c.ServerApp.port = 8888
 c.ServerApp.port_retries = 0  # only this one is published
+c.ServerApp.allow_root = True  # a caller who is root out there is root in here
 c.ServerApp.open_browser = False
 c.ServerApp.root_dir = "/workspace"
 c.KernelSpecManager.ensure_native_kernel = False  # the kernel is the workspace's Python

@@ -18,7 +18,9 @@ from jaxpad.errors import UsageError
 
 HOME = "/home/jax"  # of the image
 CACHE = f"{HOME}/.cache"
-_ENGINE_FAILED = 125  # what docker and podman exit with where they could not start a container
+# What an engine exits with where it could not start a container. Podman's 126 can also be a
+# command that cannot be run.
+_ENGINE_FAILED = {"docker": (125,), "podman": (125, 126), "apptainer": (255,)}
 
 
 @dataclass(frozen=True)
@@ -33,19 +35,22 @@ class Wanted:
 
 
 def engine_for(wanted: Wanted) -> Engine:
-    """The engine asked for; Apptainer for a .sif file; else the first that answers."""
-    apptainer = wanted.image.endswith((".sif", ".simg")) or Path(wanted.image).is_file()
-    return engines.find(wanted.engine or ("apptainer" if apptainer else None))
+    """The engine asked for; Apptainer for a .sif file; else the first that answers.
+
+    Raises UsageError where there is none, or no such file.
+    """
+    file = wanted.image.endswith((".sif", ".simg")) or Path(wanted.image).is_file()
+    if file and not Path(wanted.image).is_file():
+        raise UsageError(f"--image {wanted.image}: there is no such file")
+    return engines.find(wanted.engine or ("apptainer" if file else None))
 
 
 def image_for(wanted: Wanted, engine: Engine) -> Image:
     """The image asked for, else the newest that `build` made here.
 
     A reference that is not here is left for the engine to pull. Raises UsageError where
-    there is no image, or a file that is not there.
+    there is no image of jaxpad's.
     """
-    if wanted.image.endswith((".sif", ".simg")) and not Path(wanted.image).is_file():
-        raise UsageError(f"--image {wanted.image}: there is no such file")
     if wanted.image:
         return engines.inspect(engine, wanted.image) or Image(wanted.image, {})
     fit = [image for image in engines.images(engine) if image.jupyter or not wanted.jupyter]
@@ -124,7 +129,7 @@ def _ignore(_number: int, _frame: object) -> None:
 
 def ended(engine: Engine, run: Run, code: int) -> int:
     """The exit code; raises UsageError where the engine could not start the container at all."""
-    if code != _ENGINE_FAILED:
+    if code not in _ENGINE_FAILED[engine.name]:
         return code
     if run.gpus != "none":
         raise UsageError(

@@ -67,6 +67,8 @@ def _require(options: Options) -> None:
         raise UsageError(f"--mount {options.mount}: there is no such folder")
     if options.ca_bundle and not os.access(options.ca_bundle, os.R_OK):
         raise UsageError(f"--ca-bundle {options.ca_bundle} cannot be read")
+    if options.port and not (options.jupyter and 0 < options.port < 2**16):
+        raise UsageError(f"--port {options.port} is for --jupyter, and a number below 65536")
     if options.jupyter and options.command:
         raise UsageError("--jupyter starts JupyterLab: leave out the command behind --")
 

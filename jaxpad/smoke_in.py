@@ -16,13 +16,15 @@ from jaxpad.smoke import Options
 _PROFILES = "/run/jaxpad/profiles"
 
 
-def smoke_in(engine_name: str, options: Options, wanted: Wanted) -> int:
+def smoke_in(options: Options, wanted: Wanted) -> int:
     """Run the suite in a container and return its exit code, which is the suite's own.
 
     Raises UsageError for bad options, no engine, no image, GPUs that cannot be had.
     """
     platforms.require(options.platform)
-    wanted = replace(wanted, engine=engine_name, gpus=_gpus(options, wanted))
+    if not (wanted.engine or wanted.image):
+        raise UsageError("--gpus chooses what a container is given: name an engine with --on")
+    wanted = replace(wanted, gpus=_gpus(options, wanted))
     engine = containers.engine_for(wanted)
     run = request(options, containers.container(wanted, containers.image_for(wanted, engine)))
     argv = engine.run_argv(run)

@@ -12,6 +12,8 @@ from jaxpad.errors import UsageError
 
 SETS = ("cpu", "cuda12", "cuda13", "proof", "dev")  # an environment each
 IMAGE_SETS = ("jax-cuda12", "jax-cuda13", "toolkit", "jupyter")  # what the Dockerfile installs
+SCRIPTS = (".ci/run", "docker/entrypoint", "docker/jaxpad", "docker/with-profile")
+DOCKERFILES = ("docker/Dockerfile", "tests/image/toolbox/Dockerfile")
 OLDEST_PYTHON = "3.11"
 
 
@@ -38,6 +40,11 @@ def _module(name: str, *arguments: str) -> list[str]:
     return [sys.executable, "-m", name, *arguments]
 
 
+def _own(program: str) -> str:
+    """This environment's own, whatever else is on PATH."""
+    return str(Path(sys.executable).parent / program)
+
+
 def lock_argv(name: str, *, upgrade: bool) -> list[str]:
     """One file for every supported Python and platform, with hashes and no index address."""
     options = ["--universal", "--python-version", OLDEST_PYTHON, "--generate-hashes"]
@@ -58,12 +65,13 @@ def lock(home: Path, *, upgrade: bool) -> int:
 
 def lint(home: Path, *, fix: bool) -> int:
     """Run every linter, also after one has found something; 1 if any has."""
-    scripts = [".ci/run"]
     commands = [
         _module("ruff", "check", *(["--fix"] if fix else [])),
         _module("ruff", "format", *([] if fix else ["--check"])),
         _module("mypy"),
-        [str(Path(sys.executable).parent / "shellcheck"), *scripts],  # this environment's own
+        [_own("shellcheck"), *SCRIPTS],
+        [_own("hadolint"), *DOCKERFILES],
+        _module("yamllint", "--strict", "docker"),
     ]
     codes = [call(argv, checkout(home)) for argv in commands]
     return int(any(codes))

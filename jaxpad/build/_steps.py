@@ -28,8 +28,9 @@ class Step:
         """The command as it can be pasted into a shell."""
         if not self.appended:
             return shlex.join(self.argv)
-        file, words = shlex.quote(str(home / DOCKERFILE)), shlex.quote(self.appended)
-        return f"{{ cat {file}; printf %s {words}; }} | {shlex.join(self.argv)}"
+        file = shlex.quote(str(home / DOCKERFILE))
+        words = shlex.quote(self.appended.replace("\\", "\\\\").replace("\n", "\\n"))
+        return f"{{ cat {file}; printf %b {words}; }} | {shlex.join(self.argv)}"
 
 
 def base(options: Options, engine: Oci, home: Path) -> Step:

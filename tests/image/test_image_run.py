@@ -1,0 +1,202 @@
+"""What `docker run IMAGE` gives, as written and in the ways clusters start an image."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import re
+import tarfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from subprocess import PIPE, Popen
+from typing import IO
+
+import pytest
+
+from images import CA, NETWORK, Built, docker, engine, inspect, output, run
+
+LATENCY = "--xla_gpu_enable_latency_hiding_scheduler=true"
+PIP = ("--volume", f"{CA}:/ca.pem:ro", "--env", "PIP_CERT=/ca.pem", *NETWORK)
+FSDP = ("fsdp-hopper", "--", "sh", "-c", "echo $CUDA_DEVICE_MAX_CONNECTIONS $XLA_FLAGS")
+
+
+def test_user_is_not_root(image: Built) -> None:
+    assert run(image, "id", "-u").stdout == "1000\n"
+    assert inspect(image.name)["Config"]["User"] == "1000:1000"
+
+
+def test_jax_is_the_bases_own(image: Built) -> None:
+    script = "import jax, jaxlib; print(jax.__file__, jaxlib.__file__)"
+    found = run(image, "python", "-c", script).stdout.split()
+    places = {"wheels": "/usr/local/lib/python3", "toolbox": "/opt/jax"}
+    base = inspect(image.name)["Config"]["Labels"]["io.jaxpad.base"]
+    assert all(place.startswith(places[base]) for place in found)
+
+
+def test_one_line_where_there_is_no_gpu(image: Built) -> None:
+    done = run(image, "true")
+    assert done.returncode == 0
+    lines = done.stderr.splitlines()
+    assert len(lines) == 1
+    assert lines[0].startswith("jaxpad: no GPU here: ")
+
+
+def test_shell_is_quiet(image: Built) -> None:
+    done = run(image, options=["--env", "JAXPAD_QUIET=1"])  # bash, which reads an empty input
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
+def test_labels_tell_the_image(image: Built) -> None:
+    labels = inspect(image.name)["Config"]["Labels"]
+    told = json.loads(run(image, "cat", "/usr/local/share/jaxpad/image.json").stdout)
+    for key in ("base", "cuda", "profile", "jax", "jaxlib"):
+        assert labels[f"io.jaxpad.{key}"] == told[key]
+    created = labels["org.opencontainers.image.created"]
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", created)
+    assert labels["org.opencontainers.image.version"] == told["jaxpad"]
+    assert "/" in labels["org.opencontainers.image.base.name"]
+
+
+@pytest.mark.parametrize("entrypoint", [(), ("--entrypoint", "jaxpad")])
+def test_baked_profile_is_in_effect(image: Built, entrypoint: tuple[str, ...]) -> None:
+    """Also where the entrypoint is skipped: the options of a compiled program tell."""
+    words = ["smoke", "--platform", "cpu", "-k", "in_effect or profile", "--json"]
+    done = run(
+        image, *([] if entrypoint else ["jaxpad"]), *words, "--out", "/tmp/r", options=entrypoint
+    )
+    assert done.returncode == 0, done.stderr
+    report = json.loads(done.stdout)
+    effect = next(c for c in report["checks"] if c["name"] == "test_flags_in_effect")
+    in_effect = {m["name"]: m["value"] for m in effect["measurements"]}
+    assert in_effect["xla_gpu_enable_latency_hiding_scheduler"] == "true"
+    flags = {flag["name"]: flag["origin"] for flag in report["xla_flags"]["flags"]}
+    assert flags == {"xla_gpu_enable_latency_hiding_scheduler": "profile base"}
+
+
+def test_users_flags_win(image: Built) -> None:
+    own = "--xla_gpu_autotune_level=0"
+    done = run(image, "printenv", "XLA_FLAGS", options=["--env", f"XLA_FLAGS={own}"])
+    assert done.stdout.strip() == own
+
+
+def test_append_comes_last(image: Built) -> None:
+    more = "--xla_gpu_autotune_level=0"
+    done = run(image, "printenv", "XLA_FLAGS", options=["--env", f"XLA_FLAGS_APPEND={more}"])
+    assert LATENCY in done.stdout
+    assert done.stdout.split()[-1] == more
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ((), ("with-profile", *FSDP)),
+        (("--entrypoint", "with-profile"), FSDP),
+        (("--env", "JAXPAD_PROFILE=fsdp-hopper"), FSDP[2:]),
+    ],
+    ids=["command", "entrypoint", "variable"],
+)
+def test_with_profile(image: Built, options: tuple[str, ...], words: tuple[str, ...]) -> None:
+    first, *flags = run(image, *words, options=options).stdout.split()
+    assert first == "1"
+    assert flags[-1] == "--xla_gpu_all_gather_combine_threshold_bytes=1073741824"
+
+
+def test_unknown_profile_is_refused(image: Built) -> None:
+    done = run(image, "with-profile", "../../etc/passwd", "--", "true")
+    assert done.returncode == 2
+    assert "there are base, fsdp-hopper, none" in done.stderr
+
+
+@contextlib.contextmanager
+def started(image: Built, *words: str) -> Iterator[str]:
+    name = output([engine(), "run", "--detach", image.name, *words]).strip()
+    try:
+        yield name
+    finally:
+        docker("rm", "--force", name)
+
+
+def test_exec_has_the_profile(image: Built) -> None:
+    with started(image, "sleep", "60") as name:
+        found = docker("exec", name, "printenv", "XLA_FLAGS").stdout
+        assert LATENCY in found
+        assert docker("exec", name, "with-profile", *FSDP).stdout.startswith("1 ")
+
+
+@pytest.mark.parametrize(
+    "words", [("sleep", "600"), ("python", "-c", "import time; time.sleep(600)")]
+)
+def test_stops_at_once(image: Built, words: tuple[str, ...]) -> None:
+    with started(image, *words) as name:
+        before = time.monotonic()
+        docker("stop", "--time", "20", name)
+        assert time.monotonic() - before < 2
+        assert inspect(name)["State"]["ExitCode"] in (143, 0)
+
+
+def test_orphans_are_reaped(image: Built) -> None:
+    orphan = "(sleep 0.2 &) ; exec sleep 30"
+    with started(image, "sh", "-c", orphan) as name:
+        time.sleep(1.5)
+        states = docker("exec", name, "sh", "-c", "cat /proc/[0-9]*/stat").stdout
+        assert "(sleep)" in states
+        assert " Z " not in states
+
+
+def every_file(image: str) -> Iterator[tuple[str, bytes]]:
+    """Each file of each layer, also those that a later layer hides."""
+    with Popen([engine(), "save", image], stdout=PIPE) as saved:
+        for name, layer in _members(saved.stdout):
+            if name.endswith("layer.tar"):
+                yield from ((file, content.read()) for file, content in _members(layer))
+
+
+def _members(stream: IO[bytes] | None) -> Iterator[tuple[str, IO[bytes]]]:
+    with tarfile.open(fileobj=stream, mode="r|") as archive:
+        for member in archive:
+            content = archive.extractfile(member) if member.isreg() else None
+            if content:
+                yield member.name, content
+
+
+def test_no_secret_in_any_layer(toolbox: Built, bundle: tuple[Path, bytes]) -> None:
+    """Every byte of every layer, and the history: neither the bundle nor its mark."""
+    mark = bundle[1]
+    assert mark.decode() not in output([engine(), "history", "--no-trunc", toolbox.name])
+    files = 0
+    for file, content in every_file(toolbox.name):
+        files += 1
+        assert not file.startswith("run/secrets/")
+        assert mark not in content, file
+    assert files > 5000
+
+
+@pytest.mark.parametrize("user", ["1000:1000", "12345:54321"])
+def test_pip_install_keeps_jax(image: Built, user: str) -> None:
+    """Into the user's own overlay; jax and jaxlib stay the ones that were proven."""
+    script = (
+        "pip install --quiet flax optax && "
+        "python -c 'import flax, jax, jaxlib; print(flax.__file__, jax.__file__)' 2>/dev/null && "
+        "pip list --format json 2>/dev/null && "
+        "! pip install --quiet --upgrade jax==0.9.2 2>/dev/null"
+    )
+    done = run(image, "sh", "-c", script, options=[*PIP, "--user", user])
+    assert done.returncode == 0, done.stderr[-2000:]
+    places, listed = done.stdout.splitlines()[:2]
+    flax, jax = places.split()
+    assert flax.startswith("/home/jax/.cache/jaxpad/packages/")
+    assert not jax.startswith("/home/jax")
+    labels = inspect(image.name)["Config"]["Labels"]
+    versions = {package["name"]: package["version"] for package in json.loads(listed)}
+    assert {versions["jax"], versions["jaxlib"]} == {
+        labels["io.jaxpad.jax"],
+        labels["io.jaxpad.jaxlib"],
+    }
+
+
+def test_infiniband_can_be_used(wheels: Built) -> None:
+    """NCCL opens these by name, and falls back to sockets without a word where it cannot."""
+    script = "import ctypes; [ctypes.CDLL(n) for n in ('libibverbs.so.1', 'librdmacm.so.1')]"
+    assert run(wheels, "python", "-c", script).returncode == 0
+    assert run(wheels, "sh", "-c", "ls /usr/lib/*/libibverbs/libmlx5*").returncode == 0
