@@ -35,6 +35,7 @@ from jaxpad import host
 HOME = Path(__file__).resolve().parent.parent
 SETS = ("cpu", "cuda12", "cuda13", "proof", "dev")
 DEVELOPMENT_TASKS = ("test", "lint", "lock", "docs")
+DOCKER_SOCKET = Path("/var/run/docker.sock")
 BROWSERS = ("chromium", "chromium-browser")
 STAMP = "jaxpad-pins"  # in the environment: what was installed into it
 
@@ -102,14 +103,22 @@ def lacking(task: str) -> list[str]:
     """The Debian packages a task needs and this machine lacks.
 
     Debian and Ubuntu keep the part of Python that installs pip in a package of its own. The
-    tests open a browser, and compile doubles of the driver's libraries.
+    tests open a browser, compile doubles of the driver's libraries, and build and run images
+    with docker and podman on a base that debootstrap makes.
     """
     venv_package = f"python{sys.version_info.major}.{sys.version_info.minor}-venv"
     packages = [] if importlib.util.find_spec("ensurepip") else [venv_package]
     if task == "test":
         packages += [] if _browser() or _ubuntu() else ["chromium"]
         packages += [] if shutil.which("cc") else ["gcc", "libc6-dev"]
+        packages += [] if _docker() else ["docker.io", "iptables", "runc"]
+        packages += [name for name in ("podman", "debootstrap") if not shutil.which(name)]
     return packages
+
+
+def _docker() -> bool:
+    """A daemon is what counts: a client alone may come from anywhere."""
+    return bool(shutil.which("dockerd")) or DOCKER_SOCKET.exists()
 
 
 def _browser() -> bool:

@@ -41,7 +41,7 @@ def _module(name: str, *arguments: str) -> list[str]:
 
 
 def _own(program: str) -> str:
-    """This environment's own, whatever else is on PATH."""
+    """The program of this environment, whatever else is on PATH."""
     return str(Path(sys.executable).parent / program)
 
 

@@ -68,13 +68,17 @@ def test_half_made_environment_is_redone(checkout: Path) -> None:
 
 
 def test_lacking_packages_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A fresh Debian: python3 alone, without ensurepip, a browser or a compiler."""
+    """A fresh Debian: python3 alone, without ensurepip, a browser, a compiler or an engine."""
+    monkeypatch.setattr(bootstrap, "DOCKER_SOCKET", tmp_path / "docker.sock")
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     monkeypatch.setattr(platform, "freedesktop_os_release", lambda: {"ID": "debian"})
     monkeypatch.setenv("PATH", str(tmp_path))
     version = f"python{sys.version_info.major}.{sys.version_info.minor}-venv"
     assert bootstrap.lacking("smoke") == [version]
-    assert bootstrap.lacking("test") == [version, "chromium", "gcc", "libc6-dev"]
+    engines = ["docker.io", "iptables", "runc", "podman", "debootstrap"]
+    assert bootstrap.lacking("test") == [version, "chromium", "gcc", "libc6-dev", *engines]
+    (tmp_path / "docker.sock").touch()
+    assert "docker.io" not in bootstrap.lacking("test")
 
 
 def test_browser_on_ubuntu(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
