@@ -126,12 +126,14 @@ def rebuild(engine: Oci, image: Image, options: Sequence[str]) -> None:
         _log(build, checkout)
         with (checkout / "smoke_tests/test_jit.py").open("a") as file:
             file.write("# edited\n")
+        begun = time.perf_counter()
         ran = _seconds_of_steps(_log(build, checkout))
+        whole = time.perf_counter() - begun
     subprocess.run([engine.program, "image", "rm", "--force", "jaxpad-benchmark"], check=True)
     results.note(
         "image_rebuild",
         what="steps of a rebuild after editing one smoke test (goal: under 5 s)",
-        value=f"{ran:.1f} s",
+        value=f"{ran:.1f} s of steps, {whole:.1f} s in all",
         command=COMMAND,
     )
 

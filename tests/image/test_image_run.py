@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import re
+import sys
 import tarfile
 import time
 from collections.abc import Iterator
@@ -12,8 +13,10 @@ from pathlib import Path
 from subprocess import PIPE, Popen
 from typing import IO
 
+import pexpect
 import pytest
 
+from helpers import environ
 from images import CA, NETWORK, Built, docker, engine, inspect, output, run
 
 LATENCY = "--xla_gpu_enable_latency_hiding_scheduler=true"
@@ -200,3 +203,20 @@ def test_infiniband_can_be_used(wheels: Built) -> None:
     script = "import ctypes; [ctypes.CDLL(n) for n in ('libibverbs.so.1', 'librdmacm.so.1')]"
     assert run(wheels, "python", "-c", script).returncode == 0
     assert run(wheels, "sh", "-c", "ls /usr/lib/*/libibverbs/libmlx5*").returncode == 0
+
+
+def test_launch_on_a_terminal(toolbox: Built, tmp_path: Path) -> None:
+    """As a newcomer types it: a shell in the current folder, left by Ctrl-D."""
+    (tmp_path / "mine.txt").touch()
+    words = ["-m", "jaxpad", "launch", "--image", toolbox.name]
+    variables = {**environ(), "TERM": "dumb"}
+    shell = pexpect.spawn(sys.executable, words, env=variables, cwd=tmp_path, timeout=60)  # type: ignore[arg-type]
+    shell.expect("JAX computes on the CPU")
+    shell.expect(r"[$#] ")
+    shell.sendline("ls; python -c 'print(6 * 7)'")
+    shell.expect("mine.txt")
+    shell.expect("42")
+    shell.sendeof()
+    shell.expect(pexpect.EOF)
+    shell.close()
+    assert shell.exitstatus == 0
