@@ -210,12 +210,13 @@ def test_launch_on_a_terminal(toolbox: Built, tmp_path: Path) -> None:
     (tmp_path / "mine.txt").touch()
     words = ["-m", "jaxpad", "launch", "--image", toolbox.name]
     variables = {**environ(), "TERM": "dumb"}
-    shell = pexpect.spawn(sys.executable, words, env=variables, cwd=tmp_path, timeout=60)  # type: ignore[arg-type]
+    shell = pexpect.spawn(sys.executable, words, env=variables, cwd=tmp_path, timeout=60)
     shell.expect("JAX computes on the CPU")
     shell.expect(r"[$#] ")
     shell.sendline("ls; python -c 'print(6 * 7)'")
     shell.expect("mine.txt")
     shell.expect("42")
+    shell.expect(r"[$#] ")
     shell.sendeof()
     shell.expect(pexpect.EOF)
     shell.close()
