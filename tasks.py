@@ -6,54 +6,20 @@ that `invoke --list` starts no JAX.
 
 from __future__ import annotations
 
-import importlib
 import sys
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
-from invoke import Collection, Context, Exit, Task, task
+from invoke import Collection, Context
 
 HOME = Path(__file__).resolve().parent
 if (HOME / "jaxpad").is_dir():  # a checkout that is not installed
     sys.path.insert(0, str(HOME))
 
+from jaxpad.tasking import call, command, perform, remainder  # noqa: E402
+
 JSON = "print JSON on stdout"
 DRY_RUN = "print the commands, run nothing"
 PROFILE = "an XLA profile: a name in configs/profiles, or a .toml file"
-
-
-def command(**options: Any) -> Callable[[Callable[..., None]], Task[Any]]:
-    """A task without the one-letter options invoke would make up."""
-    return task(auto_shortflags=False, **options)
-
-
-def answer(work: Callable[[], int]) -> None:
-    """Do the work and leave with its exit code; a usage error is one sentence and code 2."""
-    from jaxpad.errors import UsageError
-
-    try:
-        code = work()
-    except UsageError as error:
-        raise Exit(f"jaxpad: {error}", code=2) from None
-    raise Exit(code=code)
-
-
-def perform(name: str, given: dict[str, Any], **more: Any) -> None:
-    """Call `name` of the module jaxpad.NAME with its Options, filled from a task's arguments."""
-    given.pop("_c")
-
-    def work() -> int:
-        module = importlib.import_module(f"jaxpad.{name}")
-        code: int = getattr(module, name)(module.Options(**given, **more))
-        return code
-
-    answer(work)
-
-
-def remainder() -> tuple[str, ...]:
-    """The words behind `--`, as they were typed: invoke would join them."""
-    return tuple(sys.argv[sys.argv.index("--") + 1 :]) if "--" in sys.argv else ()
 
 
 @command(
@@ -154,28 +120,7 @@ def smoke(
     no_redact: bool = False,
 ) -> None:
     """Prove the JAX environment on this machine and write a report."""
-
-    def work() -> int:
-        from jaxpad.smoke import Options, seconds, smoke
-
-        options = Options(
-            profile or None,
-            platform,
-            k or None,
-            Path(out),
-            seconds(limit),
-            json,
-            dry_run,
-            not no_redact,
-        )
-        if not (on or image or gpus):
-            return smoke(options)
-        from jaxpad.containers import Wanted
-        from jaxpad.smoke_in import smoke_in
-
-        return smoke_in(options, Wanted(image=image, engine=on, gpus=gpus))
-
-    answer(work)
+    perform("smoke_command", locals())
 
 
 @command(
@@ -187,49 +132,25 @@ def smoke(
 )
 def doctor(_c: Context, image: str = "", engine: str = "", json: bool = False) -> None:
     """Say what this host lacks for GPU containers, and the remedy."""
-
-    def work() -> int:
-        from jaxpad.doctor import Options, doctor
-
-        return doctor(Options(image or None, engine or None, json))
-
-    answer(work)
+    perform("doctor", locals())
 
 
 @command(help={"json": JSON}, name="list")
 def profile_list(_c: Context, json: bool = False) -> None:
     """List the XLA profiles."""
-
-    def work() -> int:
-        from jaxpad import profile_commands
-
-        return profile_commands.list_(as_json=json)
-
-    answer(work)
+    call("profile_commands:list_", as_json=json)
 
 
 @command(help={"profile": PROFILE, "json": JSON}, name="show")
 def profile_show(_c: Context, profile: str = "base", json: bool = False) -> None:
     """Show what a profile sets here, flag by flag, and which layer each comes from."""
-
-    def work() -> int:
-        from jaxpad import profile_commands
-
-        return profile_commands.show(profile, as_json=json)
-
-    answer(work)
+    call("profile_commands:show", profile, as_json=json)
 
 
 @command(help={"profile": f"only this one: {PROFILE}", "json": JSON}, name="check")
 def profile_check(_c: Context, profile: str = "", json: bool = False) -> None:
     """Validate the profiles against their format and the installed XLA."""
-
-    def work() -> int:
-        from jaxpad import profile_commands
-
-        return profile_commands.check(profile or None, as_json=json)
-
-    answer(work)
+    call("profile_commands:check", profile or None, as_json=json)
 
 
 @command(
@@ -237,61 +158,31 @@ def profile_check(_c: Context, profile: str = "", json: bool = False) -> None:
 )
 def profile_flags(_c: Context, match: str = "", json: bool = False) -> None:
     """Search the flags that the installed XLA knows."""
-
-    def work() -> int:
-        from jaxpad import flag_search
-
-        return flag_search.flags_(match, as_json=json)
-
-    answer(work)
+    call("flag_search:flags_", match, as_json=json)
 
 
 @command(help={"upgrade": "take newer versions where there are some"})
 def lock(_c: Context, upgrade: bool = False) -> None:
     """Renew the hash-pinned requirements/*.txt from requirements/*.in."""
-
-    def work() -> int:
-        from jaxpad.upkeep import lock
-
-        return lock(HOME, upgrade=upgrade)
-
-    answer(work)
+    call("upkeep:lock", HOME, upgrade=upgrade)
 
 
 @command(help={"fix": "mend what can be mended"})
 def lint(_c: Context, fix: bool = False) -> None:
     """Check style, types and shell scripts."""
-
-    def work() -> int:
-        from jaxpad.upkeep import lint
-
-        return lint(HOME, fix=fix)
-
-    answer(work)
+    call("upkeep:lint", HOME, fix=fix)
 
 
 @command(help={"check": "only say which pages are out of date; 1 if any is"})
 def docs(_c: Context, check: bool = False) -> None:
     """Renew the generated tables in README.md and docs/."""
-
-    def work() -> int:
-        from jaxpad.docs import docs
-
-        return docs(HOME, check=check)
-
-    answer(work)
+    call("docs:docs", HOME, check=check)
 
 
 @command(help={"k": "only the tests this expression names"})
 def test(_c: Context, k: str = "") -> None:
     """Run the project's own tests."""
-
-    def work() -> int:
-        from jaxpad.upkeep import test
-
-        return test(HOME, select=k)
-
-    answer(work)
+    call("upkeep:test", HOME, select=k)
 
 
 namespace = Collection(build, launch, smoke, doctor, lock, lint, docs, test)

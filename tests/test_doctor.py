@@ -81,7 +81,7 @@ def test_exit_code_inconclusive(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     machine.docker()
     machine.write(".dockerenv")
     on(machine, monkeypatch)
-    assert doctor(Options(as_json=True)) == 3
+    assert doctor(Options(json=True)) == 3
 
 
 def test_no_secret_is_shown(
@@ -93,7 +93,7 @@ def test_no_secret_is_shown(
     machine.environ = {"HTTP_PROXY": SECRET, "DOCKER_HOST": "ssh://ann:hunter2@build:22"}
     on(machine, monkeypatch)
     for as_json in (True, False):
-        doctor(Options(as_json=as_json))
+        doctor(Options(json=as_json))
         said = capsys.readouterr().out
         assert "hunter2" not in said
         assert "proxy.example" in said

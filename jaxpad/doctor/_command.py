@@ -34,9 +34,9 @@ SUMMARY = {
 class Options:
     """What the command line says."""
 
-    image: str | None = None  # whose CUDA the driver is held against
-    engine: str | None = None  # docker or podman; None for both
-    as_json: bool = False
+    image: str = ""  # whose CUDA the driver is held against
+    engine: str = ""  # docker or podman; empty for both
+    json: bool = False
 
 
 def doctor(options: Options) -> int:
@@ -44,14 +44,14 @@ def doctor(options: Options) -> int:
 
     Raises UsageError for an engine that is none, or an image that looks like an option.
     """
-    if options.engine not in (None, *ENGINES):
+    if options.engine not in ("", *ENGINES):
         raise UsageError(f"--engine {options.engine!r} is not one of {', '.join(ENGINES)}")
-    if options.image is not None and options.image.startswith("-"):
+    if options.image.startswith("-"):
         raise UsageError(
             f"--image {options.image!r} is no image: give a name such as jaxpad:cuda12"
         )
-    found = hidden(examine(here(options.engine, options.image)))
-    if options.as_json:
+    found = hidden(examine(here(options.engine or None, options.image or None)))
+    if options.json:
         json.dump(to_json(found), sys.stdout, indent=2)
         sys.stdout.write("\n")
     else:

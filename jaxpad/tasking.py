@@ -1,0 +1,45 @@
+"""What tasks.py is made of: a task says what to do, and the module that does it is imported then.
+
+Light enough for `invoke --list`: nothing here imports JAX, pytest or rich.
+"""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from collections.abc import Callable
+from typing import Any
+
+from invoke import Exit, Task, task
+
+from jaxpad.errors import UsageError
+
+
+def command(**options: Any) -> Callable[[Callable[..., None]], Task[Any]]:
+    """A task without the one-letter options invoke would make up."""
+    return task(auto_shortflags=False, **options)
+
+
+def call(place: str, *given: Any, **named: Any) -> None:
+    """Call `module:function` of jaxpad and leave with its exit code.
+
+    A usage error is one sentence and code 2.
+    """
+    module, name = place.split(":")
+    try:
+        code: int = getattr(importlib.import_module(f"jaxpad.{module}"), name)(*given, **named)
+    except UsageError as error:
+        raise Exit(f"jaxpad: {error}", code=2) from None
+    raise Exit(code=code)
+
+
+def perform(name: str, given: dict[str, Any], **more: Any) -> None:
+    """Call `name` of the module jaxpad.NAME with its Options, filled from a task's arguments."""
+    words = {key: value for key, value in given.items() if key != "_c"}
+    module = importlib.import_module(f"jaxpad.{name}")
+    call(f"{name}:{name}", module.Options(**words, **more))
+
+
+def remainder() -> tuple[str, ...]:
+    """The words behind `--`, as they were typed: invoke would join them."""
+    return tuple(sys.argv[sys.argv.index("--") + 1 :]) if "--" in sys.argv else ()
