@@ -45,6 +45,18 @@ def test_one_line_where_there_is_no_gpu(image: Built) -> None:
     assert lines[0].startswith("jaxpad: no GPU here: ")
 
 
+def test_folder_of_another_is_told(image: Built, tmp_path: Path) -> None:
+    tmp_path.chmod(0o755)
+    mount = ["--volume", f"{tmp_path}:/workspace"]
+    told = run(image, "true", options=mount).stderr
+    assert "uid 1000 cannot write /workspace" in told
+    assert "--user $(id -u):$(id -g)" in told
+    mine = run(image, "touch", "x", options=[*mount, "--user", "0:0"])
+    assert "cannot write" not in mine.stderr
+    assert (tmp_path / "x").exists()
+    assert "cannot write" not in run(image, "true", options=["--read-only"]).stderr
+
+
 def test_shell_is_quiet(image: Built) -> None:
     done = run(image, options=["--env", "JAXPAD_QUIET=1"])  # bash, which reads an empty input
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
