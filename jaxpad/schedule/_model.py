@@ -1,0 +1,185 @@
+"""What is read of a compiled program, as plain data."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Kernels:
+    """The kernels of one kind.
+
+    `count` is how many the program text holds, `runs` how often they run in one run of the
+    program: None where a loop's trip count is not known. `flops` and `bytes` are of all
+    runs; None where runs is, flops also where the HLO does not say what is computed.
+    `asynchronous` of them run on a stream of their own.
+    """
+
+    kind: str
+    count: int
+    asynchronous: int
+    runs: int | None
+    flops: int | None
+    bytes: int | None
+
+
+@dataclass(frozen=True)
+class Between:
+    """What is scheduled between a collective's start and its done.
+
+    `kernels` is how many of each kind run there in one run of the computation, loops
+    unrolled; `seconds` is their time by the roofline model, None where it gives none.
+    """
+
+    kernels: Mapping[str, int]
+    seconds: float | None
+
+
+@dataclass(frozen=True)
+class Collective:
+    """One collective operation.
+
+    `bytes` is the larger of what goes in and what comes out on one device in one run, `sent`
+    what a ring sends from each device, None for a kind that has no such formula. `group` is
+    how many devices take part, None where the HLO does not say. `loops` holds the trip
+    counts around it, outermost first. `form` is how it is written: start and done, wrapped
+    (a computation that runs asynchronously), or plain. `seconds` is `sent` over NVLink's
+    bandwidth.
+    """
+
+    kind: str
+    bytes: int
+    sent: int | None
+    group: int | None
+    asynchronous: bool
+    form: str
+    loops: tuple[int | None, ...]
+    runs: int | None
+    seconds: float | None
+    between: Between
+
+    @property
+    def exposed_seconds(self) -> float | None:
+        """The model's time that no compute hides, in one run."""
+        if self.seconds is None or self.between.seconds is None:
+            return None
+        return max(0.0, self.seconds - self.between.seconds)
+
+
+@dataclass(frozen=True)
+class RooflineFigure:
+    """One number of the model: its value and source; no value where `why` says so."""
+
+    value: float | None
+    unit: str
+    source: str | None
+    why: str = ""
+
+
+@dataclass(frozen=True)
+class Overlap:
+    """The roofline model's times in one run of the program, in seconds. A model: no timing.
+
+    A kernel takes max(FLOPs / peak, bytes / bandwidth), a collective its bytes over NVLink's
+    bandwidth in one direction; launches, latency and contention cost nothing. `exposed` is
+    the part of `communication` that no compute between start and done hides. Two
+    collectives in flight at once may each count the same compute. None where a figure, a
+    kernel's FLOPs or a trip count is missing; `missing` says which.
+    """
+
+    compute: float | None
+    communication: float | None
+    exposed: float | None
+    figures: Mapping[str, RooflineFigure]
+    missing: tuple[str, ...]
+    label: str = "roofline model, not a measurement"
+
+
+@dataclass(frozen=True)
+class Memory:
+    """Bytes on one device, by XLA's buffer assignment.
+
+    `total` is arguments + outputs + temporaries + code, what outputs share with donated
+    arguments (`aliased`) counted once. `peak` is XLA's own figure, None where it gives none.
+    `fits` holds `total` against the description's size (GB are 10^9 bytes); None where the
+    size is unconfirmed.
+    """
+
+    arguments: int
+    outputs: int
+    temporaries: int
+    aliased: int
+    code: int | None
+    peak: int | None
+    available: int | None
+
+    @property
+    def total(self) -> int:
+        """What the program needs at once."""
+        held = self.arguments + self.outputs - self.aliased
+        return held + self.temporaries + (self.code or 0)
+
+    @property
+    def fits(self) -> bool | None:
+        """Whether the GPU's memory is large enough."""
+        return None if self.available is None else self.total <= self.available
+
+
+@dataclass(frozen=True)
+class Thunks:
+    """What the runtime executes, by kind.
+
+    `emitted` counts the thunks that XLA wrote, None where the executable does not serialise;
+    `final` those after the passes that record command buffers, None where there is no dump.
+    `recorded` of them are inside `command_buffers`.
+    """
+
+    emitted: Mapping[str, int] | None
+    final: Mapping[str, int] | None
+    command_buffers: int | None
+    recorded: int | None
+
+
+@dataclass(frozen=True)
+class Part:
+    """One part of a digest: a SHA-256 in hexadecimal digits, or why there is none."""
+
+    digest: str | None
+    why: str = ""
+
+
+@dataclass(frozen=True)
+class Digest:
+    """What tells two compiled programs apart.
+
+    `parts` are the HLO, the buffer assignment, the emitted and the final thunks and the
+    device code. `unordered` is the HLO's without the order of its schedule.
+    """
+
+    parts: Mapping[str, Part]
+    unordered: Part
+
+
+@dataclass(frozen=True)
+class Program:
+    """A compiled program. `seconds` is the compile's time as the caller gave it."""
+
+    gpu: str
+    kernels: tuple[Kernels, ...]
+    collectives: tuple[Collective, ...]
+    overlap: Overlap
+    memory: Memory | None
+    thunks: Thunks
+    digest: Digest
+    seconds: float | None = field(default=None, compare=False)
+
+    def to_json(self) -> dict[str, Any]:
+        """Everything as plain data, what is derived (total, fits, exposed) included."""
+        plain = asdict(self)
+        for one, shown in zip(self.collectives, plain["collectives"], strict=True):
+            shown["exposed_seconds"] = one.exposed_seconds
+        if self.memory is not None:
+            plain["memory"] |= {"total": self.memory.total, "fits": self.memory.fits}
+        return plain
