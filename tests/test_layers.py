@@ -14,7 +14,7 @@ from helpers import HOME
 ROWS = (
     ("errors", "verdict", "results", "checks", "paths", "profiles", "gpus", "drivers"),
     ("host", "nvml", "flags", "recorder"),
-    ("devices", "platforms", "facts", "aot"),
+    ("devices", "platforms", "facts", "aot", "schedule"),
     ("throughput", "runner", "engines"),
     ("report", "containers"),
     (
