@@ -123,6 +123,9 @@ ENVIRONS: list[dict[str, str]] = [
     IMAGE,
     IMAGE | {"XLA_FLAGS": IMAGE[profiles.BAKED]},
     IMAGE | {"XLA_FLAGS": f"\r{IMAGE[profiles.BAKED]}\n\t"},
+    IMAGE | {"XLA_FLAGS": f"{IMAGE[profiles.BAKED]} --xla_more=1 "},
+    IMAGE | {"XLA_FLAGS": f"{IMAGE[profiles.BAKED]}\r --xla_more=1"},
+    IMAGE | {"XLA_FLAGS": f"{IMAGE[profiles.BAKED]}0 --xla_more=1"},
     IMAGE | {"XLA_FLAGS": "--xla_mine=1", "XLA_FLAGS_APPEND": "--xla_last"},
     IMAGE | {profiles.BASE: "stray"},
     IMAGE | {profiles.BASE: "--a stray"},
@@ -204,6 +207,7 @@ def some_environ(chance: random.Random) -> dict[str, str]:
     for twin in (profiles.BAKED, "JAXPAD_COMPOSED"):
         if twin in environ and chance.random() < 0.5:
             environ[twin] = environ.get("XLA_FLAGS", "")
+            environ["XLA_FLAGS"] = environ[twin] + chance.choice(["", "", " --m=1", "\t\r", "x"])
     if "JAXPAD_COMPOSED" in environ:
         environ["JAXPAD_COMPOSED_SET"] = f"NCCL_X={environ.get('NCCL_X', '1')}\nNCCL_Z=1"
     return environ
@@ -224,6 +228,16 @@ def nested(script: Path, profiles_in_order: list[str], environ: dict[str, str]) 
 
 
 USERS = {"XLA_FLAGS": "--xla_u=1", "XLA_FLAGS_APPEND": "--xla_v='a b'", "NCCL_Y": "mine"}
+
+
+def test_users_addition_comes_last(script: Path) -> None:
+    """XLA_FLAGS="$XLA_FLAGS --more": the image's flags in front do not outweigh the profile's."""
+    more = IMAGE | {"XLA_FLAGS": f"{IMAGE[profiles.BAKED]} --xla_more=1"}
+    flags = nested(script, ["child"], more)["XLA_FLAGS"]
+    assert flags == nested(script, ["child"], IMAGE)["XLA_FLAGS"] + " --xla_more=1"
+    composed = nested(script, ["base"], IMAGE)
+    composed["XLA_FLAGS"] += " --xla_more=1"
+    assert nested(script, ["child"], composed)["XLA_FLAGS"] == flags
 
 
 def test_nested_innermost_wins(script: Path) -> None:

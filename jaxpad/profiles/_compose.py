@@ -25,6 +25,7 @@ BASE = "JAXPAD_BASE_XLA_FLAGS"  # the part of them that the base image brought
 _TEXT = "JAXPAD_COMPOSED"  # the XLA_FLAGS it made
 _OVER = "JAXPAD_COMPOSED_OVER"  # the XLA_FLAGS it found; absent where there were none
 _SET = "JAXPAD_COMPOSED_SET"  # the variables it set beside XLA_FLAGS, each a line NAME=value
+_BLANK = " \t\n"
 _LINE = re.compile(r"([A-Z_][A-Z0-9_]*)=(.*)", re.DOTALL)
 
 # Flags whose occurrences add up: string lists and maps. Lists of enumerators are replaced,
@@ -97,9 +98,9 @@ def compose(profile: Profile | None, environ: Mapping[str, str], jaxlib_version:
 def in_force(environ: Mapping[str, str]) -> str | None:
     """The profile that an environment claims: JAXPAD_PROFILE, else the image's own.
 
-    The image's own is claimed while XLA_FLAGS are what the image put there.
+    The image's own is claimed while XLA_FLAGS begin with what the image put there.
     """
-    baked = environ.get(BAKED_PROFILE) if _is_baked(environ) else None
+    baked = environ.get(BAKED_PROFILE) if _added(environ) is not None else None
     return environ.get("JAXPAD_PROFILE") or baked or None
 
 
@@ -109,9 +110,15 @@ def _parts(profile: Profile, user: Mapping[str, str], jaxlib_version: str) -> li
     return [
         *_whole(BASE, user, origin="base image"),
         *((f"profile {layer.name}", flag.word) for layer, flag in chosen),
-        *([] if _is_baked(user) else _whole("XLA_FLAGS", user)),
+        *_whole("XLA_FLAGS", {"XLA_FLAGS": _users(user)}),
         *_whole("XLA_FLAGS_APPEND", user),
     ]
+
+
+def _users(environ: Mapping[str, str]) -> str:
+    """The user's own part of XLA_FLAGS: what the image put in front is not theirs."""
+    added = _added(environ)
+    return environ.get("XLA_FLAGS", "") if added is None else added
 
 
 def _whole(name: str, environ: Mapping[str, str], origin: str = "") -> list[tuple[str, str]]:
@@ -145,16 +152,27 @@ def _undo(environ: Mapping[str, str]) -> dict[str, str]:
         ours = _LINE.fullmatch(line)
         if ours and before.get(ours[1]) == ours[2]:
             del before[ours[1]]
-    if before.get("XLA_FLAGS") == environ[_TEXT]:
+    added = _behind(before.get("XLA_FLAGS"), environ[_TEXT])
+    if added is not None:
         del before["XLA_FLAGS"]
-        if _OVER in environ:
-            before["XLA_FLAGS"] = environ[_OVER]
+        if _OVER in environ or added:
+            before["XLA_FLAGS"] = " ".join(filter(None, [environ.get(_OVER), added]))
     return before
 
 
-def _is_baked(environ: Mapping[str, str]) -> bool:
-    """Whether XLA_FLAGS are what the image put there."""
-    return environ.get("XLA_FLAGS", "").strip(SPACE) == environ.get(BAKED, "").strip(SPACE)
+def _added(environ: Mapping[str, str]) -> str | None:
+    """What XLA_FLAGS have behind what the image put there; None where they replace it."""
+    baked = environ.get(BAKED, "").strip(SPACE)
+    return _behind(environ.get("XLA_FLAGS", "").strip(SPACE), baked)
+
+
+def _behind(text: str | None, front: str) -> str | None:
+    """What was added to `front`, as XLA_FLAGS="$XLA_FLAGS --more" does; None if it is gone."""
+    if text == front:
+        return ""
+    if text is None or not front or not text.startswith(front) or text[len(front)] not in _BLANK:
+        return None
+    return text[len(front) :].strip(SPACE)
 
 
 def _told(environ: Mapping[str, str], jaxlib_version: str) -> tuple[Origin, ...]:
@@ -166,7 +184,7 @@ def _told(environ: Mapping[str, str], jaxlib_version: str) -> tuple[Origin, ...]
         parts = []  # a profile's file is gone or changed: tell less
     if parse(" ".join(part for _, part in parts)) == parse(text):
         return _origins(parts)
-    return _origins([("the image" if _is_baked(environ) else "XLA_FLAGS", text)])
+    return _origins([("the image" if _added(environ) == "" else "XLA_FLAGS", text)])
 
 
 def _remembered(environ: Mapping[str, str], jaxlib_version: str) -> list[tuple[str, str]]:
@@ -176,8 +194,9 @@ def _remembered(environ: Mapping[str, str], jaxlib_version: str) -> list[tuple[s
         return _parts(load(name), user, jaxlib_version)
     if _TEXT in environ:  # with-profile --append: no profile, the user's flags joined
         return [*_whole("XLA_FLAGS", user), *_whole("XLA_FLAGS_APPEND", user)]
-    if _is_baked(environ) and environ.get(BAKED_PROFILE):
-        image = {BASE: environ.get(BASE, "")}
+    added = _added(environ)
+    if added is not None and environ.get(BAKED_PROFILE):
+        image = {BASE: environ.get(BASE, ""), "XLA_FLAGS": added}
         return _parts(load(environ[BAKED_PROFILE]), image, jaxlib_version)
     return []
 
