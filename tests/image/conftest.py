@@ -61,9 +61,10 @@ def debian(daemon: None, tmp_path_factory: pytest.TempPathFactory) -> str:
         suite = re.search(r":(\w+)", name.removeprefix("docker.io/"))
         assert suite
         output(["debootstrap", "--variant=minbase", suite[1], str(root), mirror()])
-        tar = subprocess.Popen(["tar", "-C", str(root), "-c", "."], stdout=subprocess.PIPE)
-        output([engine(), "import", "--change", 'CMD ["bash"]', "-", name], stdin=tar.stdout)
-        assert tar.wait() == 0
+        packed = ["tar", "-C", str(root), "-c", "."]
+        with subprocess.Popen(packed, stdout=subprocess.PIPE) as tar:
+            output([engine(), "import", "--change", 'CMD ["bash"]', "-", name], stdin=tar.stdout)
+        assert tar.returncode == 0
         shutil.rmtree(root)
     return name
 

@@ -109,7 +109,7 @@ def test_refused_without_the_token(lab: Lab, path: str, query: str) -> None:
 def test_browser_is_asked_for_the_token(lab: Lab, browser: Browser) -> None:
     page = browser.new_context().new_page()
     page.goto(f"{lab.address}/lab", timeout=WAIT)
-    expect(page.locator("input[name=password]")).to_be_visible(timeout=WAIT)
+    expect(page.locator("#token_input, #password_input").first).to_be_visible(timeout=WAIT)
     assert "/login" in page.url
     page.context.close()
 
