@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+import subprocess
 import sys
 import tempfile
 from pathlib import Path
 
 import pytest
 
+from helpers import environ
 from jaxpad import flags
 from jaxpad.flags import Effective, Status
 from jaxpad.flags._dump import with_dump
@@ -22,7 +24,7 @@ KINDS = {
     "xla_gpu_enable_triton_gemm": "false",  # bool that is true by default
     "xla_gpu_memory_limit_slop_factor": "90",  # int
     "xla_gpu_all_gather_combine_threshold_bytes": "1073741824",  # more than 31 bits
-    "xla_gpu_cuda_data_dir": "/a b",  # string, quoted
+    "xla_gpu_pgle_profile_file_or_directory_path": "/a b",  # string, quoted
     "xla_step_marker_location": "STEP_MARK_NONE",  # enum
     "xla_gpu_enable_command_buffer": "+COLLECTIVES,-CUBLAS",  # list, by steps
     "xla_gpu_disable_async_collectives": "ALLREDUCE,ALLGATHER",  # list, replaced
@@ -54,11 +56,21 @@ def test_every_kind(tmp_path: Path) -> None:
     assert status["xla_dump_to"] == Status.NOT_VISIBLE
     assert not own.exists()  # the check leaves the user's folder alone,
     assert not cache.exists()  # and the cache, from which a hit would dump nothing
-    assert "jax" not in sys.modules
     shown = {flag.name: flag.found for flag in found.flags}
-    assert shown["xla_gpu_cuda_data_dir"] == "/a b"
+    assert shown["xla_gpu_pgle_profile_file_or_directory_path"] == "/a b"
     assert "COLLECTIVES," in shown["xla_gpu_enable_command_buffer"]
     assert "CUBLAS," not in shown["xla_gpu_enable_command_buffer"]
+
+
+def test_asks_in_children() -> None:
+    """Nothing of JAX is imported by the process that asks, and so no XLA_FLAGS are read there."""
+    script = (
+        "import os, sys; from jaxpad import flags; flags.catalogue(); flags.effective(os.environ); "
+        "print([name for name in ('jax', 'jaxlib') if name in sys.modules])"
+    )
+    argv = [sys.executable, "-c", script]
+    done = subprocess.run(argv, env=environ(JAX_PLATFORMS="cpu"), capture_output=True, text=True)
+    assert done.stdout.splitlines()[-1:] == ["[]"], done.stderr
 
 
 def test_stray_and_overridden() -> None:

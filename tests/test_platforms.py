@@ -92,7 +92,8 @@ NO_PLUGIN = {"jax": "0.12.0.1", "jaxlib": "0.12.0.1"}
     [
         ({"JAX_PLATFORMS": "cpu"}, WORKING, CUDA_PACKAGES, "", "keeps JAX off", "unset JAX_PLAT"),
         ({"CUDA_VISIBLE_DEVICES": ""}, WORKING, CUDA_PACKAGES, "", "hides every", "unset CUDA_VIS"),
-        ({"NVIDIA_VISIBLE_DEVICES": "void"}, WORKING, CUDA_PACKAGES, "", "hides", "unset NVIDIA"),
+        ({"NVIDIA_VISIBLE_DEVICES": "void"}, ON_BUS, CUDA_PACKAGES, "", "hides", "unset NVIDIA"),
+        ({"NVIDIA_VISIBLE_DEVICES": "void"}, WORKING, CUDA_PACKAGES, "", "no reason", "read test"),
         ({}, WORKING, NO_PLUGIN, "", "no CUDA plugin", "requirements/cuda12.txt"),
         ({}, WORKING, OTHER_JAXLIB, "", "does not go with jaxlib 0.10.2", "install"),
         ({}, ON_BUS, CUDA_PACKAGES, "", "no NVIDIA kernel driver", "modprobe nvidia"),
