@@ -13,7 +13,7 @@ from helpers import HOME
 # and host alone.
 ROWS = (
     ("errors", "verdict", "results", "checks", "paths", "profiles", "gpus", "drivers"),
-    ("host", "nvml", "flags", "recorder"),
+    ("host", "nvml", "flags", "recorder", "workloads"),
     ("devices", "platforms", "facts", "aot", "schedule"),
     ("throughput", "runner", "engines"),
     ("report", "containers"),
