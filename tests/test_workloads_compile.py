@@ -11,6 +11,7 @@ import json
 import re
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
@@ -140,7 +141,15 @@ CASES = {f"{case.workload}-{case.gpu}": case for case in ONE_GPU + SEVERAL}
 @pytest.fixture(scope="module")
 def programs() -> dict[str, list[dict[str, Any]]]:
     """For each case the program by XLA's defaults, then with each of its options."""
-    asked = [(c.workload, c.gpu, [options for options, _ in c.flags]) for c in CASES.values()]
+    names = list(CASES)
+    with ThreadPoolExecutor() as pool:
+        halves = pool.map(compiled, (names[::2], names[1::2]))
+    return {name: found for half in halves for name, found in half.items()}
+
+
+def compiled(names: list[str]) -> dict[str, list[dict[str, Any]]]:
+    cases = [CASES[name] for name in names]
+    asked = [(c.workload, c.gpu, [options for options, _ in c.flags]) for c in cases]
     done = subprocess.run(
         [sys.executable, "-W", "error", "-c", COMPILE],
         input=json.dumps(asked),
@@ -151,7 +160,7 @@ def programs() -> dict[str, list[dict[str, Any]]]:
         cwd=HOME,
     )
     assert done.returncode == 0, done.stderr[-2000:]
-    return dict(zip(CASES, json.loads(done.stdout), strict=True))
+    return dict(zip(names, json.loads(done.stdout), strict=True))
 
 
 def count(pattern: str, program: dict[str, Any]) -> int:

@@ -54,12 +54,18 @@ for name in workloads.names():
 json.dump(found, sys.stdout)
 """
 
+XLA_FLAGS = (
+    "--xla_force_host_platform_device_count=16",
+    "--xla_backend_optimization_level=0",  # compiling takes longer than computing
+    "--xla_llvm_disable_expensive_passes=true",
+)
+
 
 @pytest.fixture(scope="module")
 def runs() -> dict[str, Any]:
     done = subprocess.run(
         [sys.executable, "-W", "error", "-c", RUN],
-        env=environ(JAX_PLATFORMS="cpu", XLA_FLAGS="--xla_force_host_platform_device_count=16"),
+        env=environ(JAX_PLATFORMS="cpu", XLA_FLAGS=" ".join(XLA_FLAGS)),
         capture_output=True,
         text=True,
         timeout=240,

@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-import contextlib
 import functools
-import importlib
 import math
 import re
 import sys
-import traceback
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from types import ModuleType
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from jaxpad.errors import UsageError
-from jaxpad.workloads._model import Program, Workload
-
-if TYPE_CHECKING:
-    from jax.sharding import Mesh
+from jaxpad.workloads._call import build
+from jaxpad.workloads._import import imported
+from jaxpad.workloads._model import Workload
 
 _REFERENCE = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*")
 _SHAPE = re.compile(r"[1-9]\d*x[1-9]\d*x[1-9]\d*")
@@ -32,11 +28,12 @@ def own(reference: str) -> Workload:
             "'train.steps:fsdp'"
         )
     name, _, attribute = reference.partition(":")
-    module = _module(reference, name)
+    module = imported(reference, name)
     function = getattr(module, attribute, None)
     if not callable(function):
-        what = "no such function" if function is None else f"a {type(function).__name__}"
-        raise UsageError(f"{reference}: {module.__file__} has {what}; name a function in it")
+        raise UsageError(
+            f"{reference}: {module.__file__} has no function {attribute}; name one that it has"
+        )
     devices = _devices(reference, getattr(function, "devices", 1))
     return Workload(
         name=reference,
@@ -44,59 +41,8 @@ def own(reference: str) -> Workload:
         devices=devices,
         axes=_axes(reference, getattr(function, "axes", None), devices),
         sources=_sources(module),
-        build=functools.partial(_build, reference, function),
+        build=functools.partial(build, reference, function),
     )
-
-
-def _module(reference: str, name: str) -> ModuleType:
-    """The imported module, from the current folder first, as `python -m` would."""
-    sys.path.insert(0, str(Path.cwd()))
-    importlib.invalidate_caches()
-    try:
-        with _mistakes(f"{reference}: importing {name}"):
-            return importlib.import_module(name)
-    except ModuleNotFoundError as error:
-        missing = error.name or name
-        if name == missing or name.startswith(f"{missing}."):
-            raise UsageError(
-                f"{reference}: there is no module {missing}; run this in the folder that holds "
-                "it, or install it"
-            ) from None
-        raise UsageError(
-            f"{reference}: {name} imports {missing}, which is not there; install it"
-        ) from None
-    finally:
-        sys.path.pop(0)
-
-
-@contextlib.contextmanager
-def _mistakes(doing: str) -> Iterator[None]:
-    """Turns what a user's code raises into one sentence; a module that is not there passes."""
-    try:
-        yield
-    except (UsageError, ModuleNotFoundError, MemoryError):
-        raise
-    except (Exception, SystemExit) as error:
-        said = (str(error).strip().splitlines() or ["no message"])[0].rstrip(".")
-        raise UsageError(
-            f"{doing} raises {type(error).__name__}{_where(error)}: {said}; mend it there"
-        ) from None
-
-
-def _where(error: BaseException) -> str:
-    """The user's own line, the last that is not in an installed package."""
-    if isinstance(error, SyntaxError):
-        return f" at {error.filename}:{error.lineno}"
-    frames = traceback.extract_tb(error.__traceback__)
-    ours = Path(__file__).parent
-    lines = [
-        f" at {frame.filename}:{frame.lineno}"
-        for frame in frames
-        if Path(frame.filename).is_file()
-        and ours not in Path(frame.filename).parents
-        and "site-packages" not in frame.filename
-    ]
-    return lines[-1] if lines else ""
 
 
 def _devices(reference: str, wanted: Any) -> str:
@@ -134,51 +80,3 @@ def _sources(module: ModuleType) -> tuple[Path, ...]:
     top = sys.modules[module.__name__.partition(".")[0]]
     folders = [Path(folder) for folder in getattr(top, "__path__", ())]
     return (file, *sorted(path for folder in folders for path in folder.rglob("*.py")))
-
-
-def _build(reference: str, function: Callable[[Mesh], Any], mesh: Mesh) -> Program:
-    with _mistakes(f"{reference}: calling it"):
-        found = function(mesh)
-    program = _program(reference, found)
-    with _mistakes(f"{reference}: tracing it"):
-        program.jitted.trace(*program.args)
-    return program
-
-
-def _program(reference: str, found: Any) -> Program:
-    if isinstance(found, Program):
-        found = (found.jitted, found.args)
-    if not isinstance(found, tuple) or len(found) != 2:
-        raise UsageError(
-            f"{reference} returns {_kind(found)}, expected a jitted function and a tuple of its "
-            "abstract arguments; return both"
-        )
-    jitted, args = found
-    if not hasattr(jitted, "trace"):
-        raise UsageError(
-            f"{reference} returns {_kind(jitted)} first, expected a jitted function; wrap it in "
-            "jax.jit"
-        )
-    if not isinstance(args, tuple):
-        raise UsageError(
-            f"{reference} returns {_kind(args)} as its arguments, expected a tuple of them; write "
-            "(x,) for one"
-        )
-    _refuse_arrays(reference, args)
-    return Program(jitted, args)
-
-
-def _refuse_arrays(reference: str, args: tuple[Any, ...]) -> None:
-    import jax
-    import numpy as np
-
-    for leaf in jax.tree.leaves(args):
-        if isinstance(leaf, jax.Array | np.ndarray):
-            raise UsageError(
-                f"{reference} returns an array {leaf.shape} among its arguments, expected abstract "
-                "ones; give jax.ShapeDtypeStruct(shape, dtype, sharding=…)"
-            )
-
-
-def _kind(thing: Any) -> str:
-    return "nothing" if thing is None else f"a {type(thing).__name__}"
