@@ -15,11 +15,16 @@ HOME = Path(__file__).resolve().parent
 if (HOME / "jaxpad").is_dir():  # a checkout that is not installed
     sys.path.insert(0, str(HOME))
 
-from jaxpad.tasking import call, command, perform, remainder  # noqa: E402
-
-JSON = "print JSON on stdout"
-DRY_RUN = "print the commands, run nothing"
-PROFILE = "an XLA profile: a name in configs/profiles, or a .toml file"
+from jaxpad import profile_tasks  # noqa: E402
+from jaxpad.tasking import (  # noqa: E402
+    DRY_RUN,
+    JSON,
+    PROFILE,
+    call,
+    command,
+    perform,
+    remainder,
+)
 
 
 @command(
@@ -135,32 +140,6 @@ def doctor(_c: Context, image: str = "", engine: str = "", json: bool = False) -
     perform("doctor", locals())
 
 
-@command(help={"json": JSON}, name="list")
-def profile_list(_c: Context, json: bool = False) -> None:
-    """List the XLA profiles."""
-    call("profile_commands:list_", as_json=json)
-
-
-@command(help={"profile": PROFILE, "json": JSON}, name="show")
-def profile_show(_c: Context, profile: str = "base", json: bool = False) -> None:
-    """Show what a profile sets here, flag by flag, and which layer each comes from."""
-    call("profile_commands:show", profile, as_json=json)
-
-
-@command(help={"profile": f"only this one: {PROFILE}", "json": JSON}, name="check")
-def profile_check(_c: Context, profile: str = "", json: bool = False) -> None:
-    """Validate the profiles against their format and the installed XLA."""
-    call("profile_commands:check", profile or None, as_json=json)
-
-
-@command(
-    help={"match": "only those whose name or choices hold these words", "json": JSON}, name="flags"
-)
-def profile_flags(_c: Context, match: str = "", json: bool = False) -> None:
-    """Search the flags that the installed XLA knows."""
-    call("flag_search:flags_", match, as_json=json)
-
-
 @command(help={"upgrade": "take newer versions where there are some"})
 def lock(_c: Context, upgrade: bool = False) -> None:
     """Renew the hash-pinned requirements/*.txt from requirements/*.in."""
@@ -186,6 +165,4 @@ def test(_c: Context, k: str = "") -> None:
 
 
 namespace = Collection(build, launch, smoke, doctor, lock, lint, docs, test)
-namespace.add_collection(
-    Collection("profile", profile_list, profile_show, profile_check, profile_flags)
-)
+namespace.add_collection(Collection.from_module(profile_tasks, name="profile"))

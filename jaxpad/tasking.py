@@ -14,6 +14,10 @@ from invoke import Exit, Task, task
 
 from jaxpad.errors import UsageError
 
+JSON = "print JSON on stdout"
+DRY_RUN = "print the commands, run nothing"
+PROFILE = "an XLA profile: a name in configs/profiles, or a .toml file"
+
 
 def command(**options: Any) -> Callable[[Callable[..., None]], Task[Any]]:
     """A task without the one-letter options invoke would make up."""

@@ -15,7 +15,7 @@ ROWS = (
     ("errors", "verdict", "results", "checks", "paths", "profiles", "gpus", "drivers"),
     ("host", "nvml", "flags", "recorder", "workloads"),
     ("devices", "platforms", "facts", "aot", "schedule"),
-    ("throughput", "runner", "engines"),
+    ("throughput", "runner", "engines", "effects"),
     ("report", "containers"),
     (
         "smoke",
@@ -29,6 +29,8 @@ ROWS = (
         "image",
         "doctor",
         "flag_search",
+        "explain",
+        "profile_tasks",
         "tasking",
         "cli",
         "__main__",

@@ -1,0 +1,48 @@
+"""A cell and what came of it, as plain data."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from jaxpad.schedule import Program
+
+Words = tuple[str, ...]  # flags as they stand in XLA_FLAGS, in their order
+
+
+class NoProgramError(Exception):
+    """What all is held to does not compile, so that no flag can be judged: one sentence."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What XLA made of a cell: a program, or why there is none.
+
+    `lasting` is False where another run may end otherwise: a compile that was too slow, or
+    whose process somebody killed.
+    """
+
+    program: Program | None = None
+    message: str = ""
+    lasting: bool = True
+
+
+@dataclass(frozen=True, eq=False)
+class Task:
+    """A cell to compile.
+
+    `options` are the flags as compile options with their types, None where only XLA_FLAGS
+    of a process of its own can say them.
+    """
+
+    words: Words
+    options: Mapping[str, Any] | None
+
+
+@dataclass(frozen=True)
+class Place:
+    """What the cells of one question share: names that `gpus` and `workloads` load."""
+
+    gpu: str
+    workload: str

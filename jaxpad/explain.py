@@ -1,0 +1,104 @@
+"""`profile.explain`: what each flag of a profile does to the compiled program, with no GPU."""
+
+from __future__ import annotations
+
+import json as json_
+import sys
+from dataclasses import dataclass, field
+
+from rich import progress
+from rich.console import Console
+
+from jaxpad import effects, gpus, profiles, workloads
+
+_INTERRUPTED = 130  # 128 and SIGINT's number, as shells say it
+
+
+@dataclass(frozen=True)
+class Options:
+    """The words of the command line."""
+
+    profile: str
+    gpu: str
+    workload: str
+    against: str = ""
+    json: bool = False
+
+
+def explain(options: Options) -> int:
+    """Print the effects; 1 where XLA refuses a flag of the profile or nothing compiles.
+
+    Raises UsageError for a profile, GPU or workload that is not known or at fault.
+    """
+    question = effects.Question(
+        profile=profiles.load(options.profile),
+        gpu=gpus.load(options.gpu),
+        workload=workloads.load(options.workload),
+        against=profiles.load(options.against) if options.against else None,
+    )
+    shown = _Progress(Console(stderr=True))
+    try:
+        with shown.bar:
+            found = effects.explain(question, effects.Watcher(shown.begun, shown.finished))
+    except effects.NoProgramError as error:
+        sys.stderr.write(f"jaxpad: {error}\n")
+        return 1
+    except KeyboardInterrupt:
+        sys.stderr.write(f"jaxpad: interrupted; {shown.said()} and kept, run it again to go on\n")
+        return _INTERRUPTED
+    sys.stderr.write(f"{shown.said()}\n")
+    _print(found, as_json=options.json)
+    return 1 if found.refused else 0
+
+
+@dataclass
+class _Progress:
+    """A bar on a terminal; what was done is said in the end in any case."""
+
+    console: Console
+    bar: progress.Progress = field(init=False)
+    total: int = 0
+    done: int = 0
+    kept: int = 0
+
+    def __post_init__(self) -> None:
+        self.bar = progress.Progress(
+            progress.BarColumn(bar_width=24),
+            progress.MofNCompleteColumn(),
+            progress.TimeElapsedColumn(),
+            console=self.console,
+            transient=True,
+            disable=not self.console.is_terminal,
+        )
+
+    def begun(self, kept: int, total: int) -> None:
+        self.kept, self.total = kept, total
+        self._task = self.bar.add_task("", total=total)
+
+    def finished(self) -> None:
+        self.done += 1
+        self.bar.advance(self._task)
+
+    def said(self) -> str:
+        return f"{self.done} of {self.total} programs compiled, {self.kept} kept from before"
+
+
+def _print(found: effects.Explanation, *, as_json: bool) -> None:
+    if as_json:
+        json_.dump(found.to_json(), sys.stdout, indent=2)
+        sys.stdout.write("\n")
+        return
+    against = f"profile {found.against}" if found.against else "XLA's defaults"
+    title = f"{found.profile} on {found.gpu}, {found.workload}, jaxlib {found.jaxlib}"
+    console = Console(highlight=False, markup=False, soft_wrap=True)
+    console.print(f"{title}; against {against}")
+    console.print(f"all of it: {_words(found.whole)}")
+    for flag in found.flags:
+        console.print(f"\n{flag.name}={flag.value}")
+        console.print(f"  alone:    {_words(flag.alone)}")
+        console.print(f"  left out: {_words(flag.left_out)}")
+
+
+def _words(effect: effects.Effect) -> str:
+    said = "; ".join(effect.changes) or effect.reason
+    return f"{effect.verdict}: {said}" if said else str(effect.verdict)

@@ -1,0 +1,47 @@
+"""The tasks `profile.*`: see, validate, prove and search XLA profiles."""
+
+from __future__ import annotations
+
+from invoke import Context
+
+from jaxpad.tasking import JSON, PROFILE, call, command, perform
+
+
+@command(help={"json": JSON}, name="list")
+def list_(_c: Context, json: bool = False) -> None:
+    """List the XLA profiles."""
+    call("profile_commands:list_", as_json=json)
+
+
+@command(help={"profile": PROFILE, "json": JSON})
+def show(_c: Context, profile: str = "base", json: bool = False) -> None:
+    """Show what a profile sets here, flag by flag, and which layer each comes from."""
+    call("profile_commands:show", profile, as_json=json)
+
+
+@command(help={"profile": f"only this one: {PROFILE}", "json": JSON})
+def check(_c: Context, profile: str = "", json: bool = False) -> None:
+    """Validate the profiles against their format and the installed XLA."""
+    call("profile_commands:check", profile or None, as_json=json)
+
+
+@command(help={"match": "only those whose name or choices hold these words", "json": JSON})
+def flags(_c: Context, match: str = "", json: bool = False) -> None:
+    """Search the flags that the installed XLA knows."""
+    call("flag_search:flags_", match, as_json=json)
+
+
+@command(
+    help={
+        "profile": PROFILE,
+        "gpu": "the GPU to compile for, a name in configs/gpus; it need not be there",
+        "workload": "a reference program, or your own: package.module:function",
+        "against": f"hold the flags to this one, default XLA's own defaults: {PROFILE}",
+        "json": JSON,
+    }
+)
+def explain(
+    _c: Context, profile: str, gpu: str, workload: str, against: str = "", json: bool = False
+) -> None:
+    """Say what each flag of a profile does to the compiled program, with no GPU."""
+    perform("explain", locals())

@@ -1,0 +1,173 @@
+"""What flags do, with the real compiler. In children: the workers are ours, the cache is not."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from helpers import HOME, environ
+from jaxpad.flags import jaxlib_version
+
+SCRIPT = """
+import sys
+from jaxpad import explain
+from jaxpad.errors import UsageError
+try:
+    sys.exit(explain.explain(explain.Options(*sys.argv[1:], json=True)))
+except UsageError as error:
+    sys.stderr.write(f"jaxpad: {error}")
+    sys.exit(2)
+finally:
+    sys.stderr.write("no JAX" if "jax" not in sys.modules else "JAX")
+"""
+LATENCY_HIDING = "xla_gpu_enable_latency_hiding_scheduler"
+
+
+@dataclass(frozen=True)
+class Told:
+    code: int
+    stderr: str
+    found: dict[str, Any]
+
+    def flag(self, name: str) -> dict[str, Any]:
+        one: dict[str, Any] = next(flag for flag in self.found["flags"] if flag["name"] == name)
+        return one
+
+
+def argv(*words: str) -> list[str]:
+    return [sys.executable, "-W", "error", "-c", SCRIPT, *words]
+
+
+def explain(cache: Path, *words: str) -> Told:
+    done = subprocess.run(
+        argv(*words),
+        env=environ(XDG_CACHE_HOME=str(cache)),
+        capture_output=True,
+        text=True,
+        cwd=HOME,
+        timeout=240,
+    )
+    return Told(done.returncode, done.stderr, json.loads(done.stdout or "{}"))
+
+
+def profile(folder: Path, **flags: str) -> str:
+    path = folder / "odd.toml"
+    rows = [
+        f'[[flag]]\nname = "{name}"\nvalue = "{value}"\nwhy = "a test"\nsource = "https://x.org"\n'
+        for name, value in flags.items()
+    ]
+    path.write_text('description = "for a test"\n' + "".join(rows))
+    return str(path)
+
+
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("cache")
+
+
+@pytest.mark.parametrize(
+    ("gpu", "verdict"), [("a100-sxm-80", "changes"), ("h100-sxm", "no effect")]
+)
+def test_latency_hiding_by_gpu(cache: Path, gpu: str, verdict: str) -> None:
+    """As configs/profiles/base.toml says."""
+    told = explain(cache, "base", gpu, "fsdp")
+    assert told.code == 0, told.stderr
+    one = told.flag(LATENCY_HIDING)
+    assert (one["alone"]["verdict"], one["left_out"]["verdict"]) == (verdict, verdict)
+    assert told.found["whole"]["verdict"] == verdict
+    assert ("changes" in one["alone"]) == (verdict == "changes")
+
+
+def test_json_shape_and_second_run(cache: Path) -> None:
+    first = explain(cache, "base", "a100-sxm-80", "fsdp")
+    second = explain(cache, "base", "a100-sxm-80", "fsdp")
+    assert second.found == first.found
+    assert "0 of 0 programs compiled, 2 kept" in second.stderr
+    assert second.stderr.endswith("no JAX")
+    named = {"profile": "base", "against": None, "gpu": "a100-sxm-80", "workload": "fsdp"}
+    assert second.found | named | {"jaxlib": jaxlib_version()} == second.found
+    assert second.flag(LATENCY_HIDING).keys() == {"name", "value", "alone", "left_out"}
+    assert second.found.keys() == {*named, "jaxlib", "flags", "whole"}
+
+
+def test_alias_flag_runs_through_xla_flags(cache: Path, tmp_path: Path) -> None:
+    """On jaxlib 0.12 no compile option is called so."""
+    flag = {"xla_gpu_enable_pipelined_all_gather": "true"}
+    told = explain(cache, profile(tmp_path, **flag), "h100-sxm", "fsdp")
+    assert told.code == 0, told.stderr
+    assert told.found["whole"]["verdict"] == "changes"
+
+
+def test_odd_flags(cache: Path, tmp_path: Path) -> None:
+    odd = {
+        "xla_gpu_no_such_flag": "1",
+        "xla_gpu_autotune_level": "x",
+        "xla_gpu_nccl_termination_timeout_seconds": "100",
+        "xla_gpu_exhaustive_tiling_search": "false",
+        "xla_gpu_deterministic_ops": "true",
+    }
+    told = explain(cache, profile(tmp_path, **odd), "a100-sxm-80", "dense")
+    assert told.code == 1, told.stderr
+    assert {flag["name"]: flag["alone"]["verdict"] for flag in told.found["flags"]} == {
+        "xla_gpu_no_such_flag": "fatal",
+        "xla_gpu_autotune_level": "rejected value",
+        "xla_gpu_nccl_termination_timeout_seconds": "run time only",
+        "xla_gpu_exhaustive_tiling_search": "undecided without a device",
+        "xla_gpu_deterministic_ops": "undecided without a device",
+    }
+    assert "does not know" in told.flag("xla_gpu_no_such_flag")["alone"]["reason"]
+
+
+def test_breaks_the_compile(cache: Path, tmp_path: Path) -> None:
+    """Nothing lowers what is left for later passes, so XLA cannot emit the program."""
+    flag = {"xla_disable_all_hlo_passes": "true"}
+    told = explain(cache, profile(tmp_path, **flag), "a100-sxm-80", "dense")
+    assert told.code == 0, told.stderr
+    alone = told.flag("xla_disable_all_hlo_passes")["alone"]
+    assert alone["verdict"] == "breaks the compile"
+    assert alone["reason"]
+    assert "\n" not in alone["reason"]
+
+
+def test_against_another_profile(cache: Path) -> None:
+    told = explain(cache, "base", "a100-sxm-80", "fsdp", "base")
+    assert told.found["against"] == "base"
+    assert told.flag(LATENCY_HIDING)["alone"]["verdict"] == "no effect"
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("nope", "h100-sxm", "fsdp"), "no profile is called 'nope'"),
+        (("base", "h1000", "fsdp"), "no GPU is called 'h1000'"),
+        (("base", "h100-sxm", "nope"), "no workload is called 'nope'"),
+    ],
+)
+def test_unknown_names(cache: Path, words: tuple[str, ...], said: str) -> None:
+    told = explain(cache, *words)
+    assert told.code == 2
+    assert said in told.stderr
+
+
+def test_interrupt_keeps_what_is_done(tmp_path: Path) -> None:
+    run = subprocess.Popen(
+        argv("base", "h100-sxm", "dense"),
+        env=environ(XDG_CACHE_HOME=str(tmp_path)),
+        stderr=subprocess.PIPE,
+        text=True,
+        cwd=HOME,
+    )
+    time.sleep(2.5)
+    os.kill(run.pid, signal.SIGINT)
+    _, said = run.communicate(timeout=30)
+    assert run.returncode == 130, said
+    assert "interrupted; 0 of" in said

@@ -1,0 +1,50 @@
+"""Workers that die, hang or are killed cost one cell."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+import time
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+
+from jaxpad.effects import _child, _pool
+from jaxpad.effects._model import Outcome, Place, Task
+
+PLACE = Place("a100-sxm-80", "dense")
+
+
+def compiled(tasks: list[Task], limit: float = 120) -> dict[Task, Outcome]:
+    return dict(_pool.outcomes(tasks, PLACE, limit=limit, workers=1))
+
+
+def test_killed_in_mid_compile(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first request's worker is killed while it works; the next has a worker of its own."""
+    ask, pids = _child.Child.ask, []
+
+    def killing(self: _child.Child, request: Mapping[str, Any], limit: float) -> dict[str, Any]:
+        pids.append(self.pid)
+        if len(pids) == 1:
+            threading.Timer(1, os.kill, (self.pid, signal.SIGKILL)).start()
+        return ask(self, request, limit)
+
+    monkeypatch.setattr(_child.Child, "ask", killing)
+    tasks = [Task((), {}), Task((), {})]
+    found = compiled(tasks)
+    assert found[tasks[0]] == Outcome(
+        message="the compile's process dies of SIGKILL", lasting=False
+    )
+    assert found[tasks[1]].program is not None
+    assert pids[0] != pids[1]
+
+
+def test_too_slow() -> None:
+    begun = time.monotonic()
+    task = Task((), {})
+    found = compiled([task], limit=0.5)[task]
+    assert (found.program, found.lasting) == (None, False)
+    assert "did not end within 0.5 s" in found.message
+    assert time.monotonic() - begun < 20
