@@ -20,10 +20,10 @@ FULL = Sizes(layers=8, width=4096, hidden=16384, tokens=16384)
 
 
 def program(mesh: Mesh, sizes: Sizes = FULL) -> Program:
-    """The batch (tokens, width) is sharded over all axes, the weights over `fsdp`.
+    """The batch (sequences, tokens, width), one sequence a GPU, is sharded over all axes.
 
     Params are {up: (layers, width, hidden), down: (layers, hidden, width)}, sharded over
-    their `width`.
+    their `width` on the axis `fsdp`.
     """
 
     def loss(params: Layers, x: jax.Array, target: jax.Array) -> jax.Array:
@@ -34,5 +34,6 @@ def program(mesh: Mesh, sizes: Sizes = FULL) -> Program:
         "up": struct(mesh, up, sizes.dtype, None, "fsdp", None),
         "down": struct(mesh, down, sizes.dtype, None, None, "fsdp"),
     }
-    x = struct(mesh, (sizes.tokens, sizes.width), sizes.dtype, mesh.axis_names)
+    batch = (mesh.size, sizes.tokens // mesh.size, sizes.width)
+    x = struct(mesh, batch, sizes.dtype, mesh.axis_names)
     return training_step(loss, params, x, x)
