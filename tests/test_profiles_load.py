@@ -143,7 +143,7 @@ def test_layers_itself(write: Write) -> None:
 
 def test_layers_unknown(write: Write) -> None:
     path = write(HEAD + 'extends = ["fsdp-hoper"]\n')
-    with pytest.raises(UsageError, match=r"extends names 'fsdp-hoper'.*did you mean fsdp-hopper\?"):
+    with pytest.raises(UsageError, match=r"extends names 'fsdp-hoper'.*did you mean fsdp-hopper"):
         profiles.layers(profiles.load(path))
 
 

@@ -22,7 +22,7 @@ def names(folder: Path = FOLDER) -> tuple[str, ...]:
 
 
 def load(name_or_path: str | Path, folder: Path = FOLDER) -> Profile:
-    """Read one profile: a name in the folder, or the path of a .toml file.
+    """Read one profile: a name in the folder (`base`, `peers/NAME`), or a .toml file's path.
 
     Reads only that file; `layers` reads what it extends.
 
@@ -32,9 +32,8 @@ def load(name_or_path: str | Path, folder: Path = FOLDER) -> Profile:
     path = _path(name_or_path, folder)
     table = Table(path, "", _read(path))
     table.only("description", "extends", "requires", "flag", "env")
-    shipped = path.parent == folder
     return Profile(
-        name=path.stem if shipped else str(path.resolve()),
+        name=_name(path, folder),
         path=path,
         description=table.text("description"),
         extends=table.texts("extends"),
@@ -84,12 +83,20 @@ def _parent(profile: Profile, name: str, folder: Path) -> Profile:
 
 def _path(name_or_path: str | Path, folder: Path) -> Path:
     text = str(name_or_path)
+    if "/" in text and (folder / f"{text}.toml").is_file():
+        return folder / f"{text}.toml"
     if isinstance(name_or_path, Path) or "/" in text or text.endswith(".toml"):
         return Path(name_or_path)
     if text not in names(folder):
         hint = did_you_mean(text, names(folder)) or f"; there are {listed(names(folder))}"
         raise UsageError(f"no profile is called {text!r} (a file is named by its path){hint}")
     return folder / f"{text}.toml"
+
+
+def _name(path: Path, folder: Path) -> str:
+    """What `load` takes: the place in the folder without the ending, else the whole path."""
+    shipped = path.is_relative_to(folder) and ".." not in path.parts
+    return path.relative_to(folder).with_suffix("").as_posix() if shipped else str(path.resolve())
 
 
 def _read(path: Path) -> dict[str, Any]:

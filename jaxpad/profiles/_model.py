@@ -39,6 +39,12 @@ class Requires:
     architecture: tuple[str, ...] = ()
     workload: tuple[str, ...] = ()
 
+    def hold(self, architecture: str, workload: str) -> bool:
+        """Whether they hold for a GPU of this architecture and a workload."""
+        return architecture in (self.architecture or (architecture,)) and workload in (
+            self.workload or (workload,)
+        )
+
 
 @dataclass(frozen=True)
 class Profile:

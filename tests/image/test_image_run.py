@@ -114,13 +114,13 @@ def test_append_comes_last(image: Built) -> None:
 def test_with_profile(image: Built, options: tuple[str, ...], words: tuple[str, ...]) -> None:
     first, *flags = run(image, *words, options=options).stdout.split()
     assert first == "1"
-    assert flags[-1] == "--xla_gpu_all_gather_combine_threshold_bytes=1073741824"
+    assert flags[-1] == "--xla_gpu_enable_pipelined_all_gather=true"
 
 
 def test_unknown_profile_is_refused(image: Built) -> None:
     done = run(image, "with-profile", "../../etc/passwd", "--", "true")
     assert done.returncode == 2
-    assert "there are base, fsdp-hopper, none" in done.stderr
+    assert "there are base, debug, " in done.stderr
 
 
 @contextlib.contextmanager
