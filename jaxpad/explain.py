@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import json as json_
 import sys
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
-from rich import progress
 from rich.console import Console
 
 from jaxpad import effects, gpus, profiles, workloads
-
-_INTERRUPTED = 130  # 128 and SIGINT's number, as shells say it
+from jaxpad.counting import INTERRUPTED, Progress
 
 
 @dataclass(frozen=True)
@@ -36,51 +34,19 @@ def explain(options: Options) -> int:
         workload=workloads.load(options.workload),
         against=profiles.load(options.against) if options.against else None,
     )
-    shown = _Progress(Console(stderr=True))
+    shown = Progress()
     try:
         with shown.bar:
-            found = effects.explain(question, effects.Watcher(shown.begun, shown.finished))
+            found = effects.explain(question, watcher=shown.watcher())
     except effects.NoProgramError as error:
         sys.stderr.write(f"jaxpad: {error}\n")
         return 1
     except KeyboardInterrupt:
         sys.stderr.write(f"jaxpad: interrupted; {shown.said()} and kept, run it again to go on\n")
-        return _INTERRUPTED
+        return INTERRUPTED
     sys.stderr.write(f"{shown.said()}\n")
     _print(found, as_json=options.json)
     return 1 if found.refused else 0
-
-
-@dataclass
-class _Progress:
-    """A bar on a terminal; what was done is said in the end in any case."""
-
-    console: Console
-    bar: progress.Progress = field(init=False)
-    total: int = 0
-    done: int = 0
-    kept: int = 0
-
-    def __post_init__(self) -> None:
-        self.bar = progress.Progress(
-            progress.BarColumn(bar_width=24),
-            progress.MofNCompleteColumn(),
-            progress.TimeElapsedColumn(),
-            console=self.console,
-            transient=True,
-            disable=not self.console.is_terminal,
-        )
-
-    def begun(self, kept: int, total: int) -> None:
-        self.kept, self.total = kept, total
-        self._task = self.bar.add_task("", total=total)
-
-    def finished(self) -> None:
-        self.done += 1
-        self.bar.advance(self._task)
-
-    def said(self) -> str:
-        return f"{self.done} of {self.total} programs compiled, {self.kept} kept from before"
 
 
 def _print(found: effects.Explanation, *, as_json: bool) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -13,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from packaging.version import Version
 
 from helpers import HOME, environ
 from jaxpad.flags import jaxlib_version
@@ -47,13 +49,13 @@ def argv(*words: str) -> list[str]:
     return [sys.executable, "-W", "error", "-c", SCRIPT, *words]
 
 
-def explain(cache: Path, *words: str) -> Told:
+def explain(cache: Path, *words: str, folder: Path = HOME) -> Told:
     done = subprocess.run(
         argv(*words),
-        env=environ(XDG_CACHE_HOME=str(cache)),
+        env=environ(XDG_CACHE_HOME=str(cache), PYTHONPATH=str(HOME)),
         capture_output=True,
         text=True,
-        cwd=HOME,
+        cwd=folder,
         timeout=240,
     )
     return Told(done.returncode, done.stderr, json.loads(done.stdout or "{}"))
@@ -91,7 +93,7 @@ def test_json_shape_and_second_run(cache: Path) -> None:
     first = explain(cache, "base", "a100-sxm-80", "fsdp")
     second = explain(cache, "base", "a100-sxm-80", "fsdp")
     assert second.found == first.found
-    assert "0 of 0 programs compiled, 2 kept" in second.stderr
+    assert "0 of 0 programs compiled, 2 cells kept" in second.stderr
     assert second.stderr.endswith("no JAX")
     named = {"profile": "base", "against": None, "gpu": "a100-sxm-80", "workload": "fsdp"}
     assert second.found | named | {"jaxlib": jaxlib_version()} == second.found
@@ -138,6 +140,64 @@ def test_breaks_the_compile(cache: Path, tmp_path: Path) -> None:
     assert "\n" not in alone["reason"]
 
 
+def test_windowed_einsum_breaks_fsdp(cache: Path, tmp_path: Path) -> None:
+    """https://github.com/jax-ml/jax/issues/39200: on 0.12 what is for tensor parallelism."""
+    flag = {"xla_gpu_threshold_for_windowed_einsum_mib": "0"}
+    told = explain(cache, profile(tmp_path, **flag), "h100-sxm", "fsdp")
+    assert told.code == 0, told.stderr
+    alone = told.flag(*flag)["alone"]
+    if Version(jaxlib_version()) < Version("0.12"):
+        assert alone == {"verdict": "no effect"}
+    else:
+        assert alone["verdict"] == "breaks the compile"
+        assert "async" in alone["reason"]
+
+
+def test_deterministic_wants_a_device(cache: Path) -> None:
+    told = explain(cache, "deterministic", "h100-sxm", "conv")
+    alone = told.flag("xla_gpu_deterministic_ops")["alone"]
+    if Version(jaxlib_version()) >= Version("0.12"):
+        assert alone["verdict"] == "undecided without a device"
+        assert "config" in alone["reason"]
+    else:
+        assert alone["verdict"] in ("changes", "undecided without a device")
+
+
+def test_no_option_is_not_broken(cache: Path, tmp_path: Path) -> None:
+    """As a compile option XLA refuses it with `raw_hash_map<>::at`; in XLA_FLAGS it works."""
+    flag = {"xla_gpu_enable_pipelined_p2p": "true"}
+    told = explain(cache, profile(tmp_path, **flag), "a100-sxm-80", "dense")
+    assert told.flag(*flag)["alone"] == {"verdict": "no effect"}
+
+
+def test_default_is_said(cache: Path, tmp_path: Path) -> None:
+    flag = {"xla_gpu_triton_gemm_any": "true"}
+    told = explain(cache, profile(tmp_path, **flag), "a100-sxm-80", "dense")
+    reason = "this is XLA's own default"
+    assert told.flag(*flag)["alone"] == {"verdict": "no effect", "reason": reason}
+
+
+def test_map_option(cache: Path, tmp_path: Path) -> None:
+    """No compile option takes a map, so this one runs in XLA_FLAGS."""
+    flag = {"xla_gpu_analytical_latency_estimator_options": "nic_speed_gbps=25.0"}
+    told = explain(cache, profile(tmp_path, **flag), "a100-sxm-80", "dense")
+    assert told.code == 0, told.stderr
+    assert told.flag(*flag)["alone"] == {"verdict": "no effect"}
+
+
+def test_workload_that_does_not_compile(cache: Path, tmp_path: Path) -> None:
+    """More than any GPU's address space: a fact about the workload, so 1."""
+    (tmp_path / "huge.py").write_text(
+        "import jax, jax.numpy as jnp\n"
+        "def step(mesh):\n"
+        "    x = jax.ShapeDtypeStruct((1 << 40, 1 << 20), jnp.float32)\n"
+        "    return jax.jit(lambda x: jnp.sort(x @ x.T)), (x,)\n"
+    )
+    told = explain(cache, "base", "h100-sxm", "huge:step", folder=tmp_path)
+    assert (told.code, told.found) == (1, {})
+    assert "does not compile for h100-sxm with no flags" in told.stderr
+
+
 def test_against_another_profile(cache: Path) -> None:
     told = explain(cache, "base", "a100-sxm-80", "fsdp", "base")
     assert told.found["against"] == "base"
@@ -159,15 +219,21 @@ def test_unknown_names(cache: Path, words: tuple[str, ...], said: str) -> None:
 
 
 def test_interrupt_keeps_what_is_done(tmp_path: Path) -> None:
+    words = ("debug", "h100-sxm", "dense")
     run = subprocess.Popen(
-        argv("base", "h100-sxm", "dense"),
+        argv(*words),
         env=environ(XDG_CACHE_HOME=str(tmp_path)),
         stderr=subprocess.PIPE,
         text=True,
         cwd=HOME,
     )
-    time.sleep(2.5)
+    while not [file for file in tmp_path.rglob("*.json") if "program" in file.read_text()]:
+        assert run.poll() is None
+        time.sleep(0.02)
     os.kill(run.pid, signal.SIGINT)
     _, said = run.communicate(timeout=30)
     assert run.returncode == 130, said
-    assert "interrupted; 0 of" in said
+    assert "interrupted; " in said
+    again = explain(tmp_path, *words)
+    assert again.code == 0
+    assert re.search(r"[1-3] cells kept from before", again.stderr)

@@ -12,13 +12,13 @@ from typing import Any
 import pytest
 
 from jaxpad.effects import _child, _pool
-from jaxpad.effects._model import Outcome, Place, Task
+from jaxpad.effects._model import Cell, Outcome, Task
 
-PLACE = Place("a100-sxm-80", "dense")
+CELL = Cell("a100-sxm-80", "dense")
 
 
 def compiled(tasks: list[Task], limit: float = 120) -> dict[Task, Outcome]:
-    return dict(_pool.outcomes(tasks, PLACE, limit=limit, workers=1))
+    return dict(_pool.outcomes(tasks, limit, workers=1))
 
 
 def test_killed_in_mid_compile(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -32,7 +32,7 @@ def test_killed_in_mid_compile(monkeypatch: pytest.MonkeyPatch) -> None:
         return ask(self, request, limit)
 
     monkeypatch.setattr(_child.Child, "ask", killing)
-    tasks = [Task((), {}), Task((), {})]
+    tasks = [Task(CELL, {}), Task(CELL, {})]
     found = compiled(tasks)
     assert found[tasks[0]] == Outcome(
         message="the compile's process dies of SIGKILL", lasting=False
@@ -43,7 +43,7 @@ def test_killed_in_mid_compile(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_too_slow() -> None:
     begun = time.monotonic()
-    task = Task((), {})
+    task = Task(CELL, {})
     found = compiled([task], limit=0.5)[task]
     assert (found.program, found.lasting) == (None, False)
     assert "did not end within 0.5 s" in found.message

@@ -7,18 +7,27 @@ Programs are compiled in children for GPUs that are not there, and kept on disk;
 here imports JAX in the calling process. What the verdicts mean is in docs/explain.md.
 """
 
-from jaxpad.effects._compute import Watcher
-from jaxpad.effects._explain import Explanation, FlagEffects, Question, explain
+from jaxpad.effects._cache import releases
+from jaxpad.effects._compute import Effort, Watcher
+from jaxpad.effects._explain import cells, explain, explain_all
+from jaxpad.effects._explanation import Answers, Explanation, FlagEffects, Question
 from jaxpad.effects._judge import Effect, Verdict
-from jaxpad.effects._model import NoProgramError
+from jaxpad.effects._model import Cell, NoProgramError, Outcome
 
 __all__ = [
+    "Answers",
+    "Cell",
     "Effect",
+    "Effort",
     "Explanation",
     "FlagEffects",
     "NoProgramError",
+    "Outcome",
     "Question",
     "Verdict",
     "Watcher",
+    "cells",
     "explain",
+    "explain_all",
+    "releases",
 ]

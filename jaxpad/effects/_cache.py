@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import functools as ft
 import hashlib
-import importlib.metadata
 import json
 import os
 import tempfile
 from pathlib import Path
 from typing import Any
 
-from jaxpad import gpus, paths, workloads
+from jaxpad import devices, gpus, paths, workloads
 from jaxpad.effects import _wire
-from jaxpad.effects._model import Outcome, Words
+from jaxpad.effects._model import Cell, Outcome, Words
 
 _RELEASES = (
     "jax",
@@ -28,10 +27,19 @@ _RELEASES = (
 _SOURCES = ("aot", "effects", "flags", "gpus", "schedule")
 
 
-def cell(gpu: gpus.GpuDescription, workload: workloads.Workload, words: Words) -> str:
+def cell(one: Cell) -> str:
     """The key of one cell: releases, flags, the workload's and the description's text, ours."""
-    text = hashlib.sha256(gpu.path.read_bytes()).hexdigest()
-    return _key("cell", gpu.name, text, workloads.digest(workload), *words)
+    return _key("cell", one.gpu, _gpu(one.gpu), _workload(one.workload), *one.words)
+
+
+@ft.cache
+def _gpu(name: str) -> str:
+    return hashlib.sha256(gpus.load(name).path.read_bytes()).hexdigest()
+
+
+@ft.cache
+def _workload(name: str) -> str:
+    return workloads.digest(workloads.load(name))
 
 
 def acceptance(words: Words) -> str:
@@ -90,14 +98,12 @@ def _key(*parts: str) -> str:
 @ft.cache
 def _build() -> list[str]:
     """The releases that are installed, and the digest of our own source."""
-    return [*(f"{name} {_version(name)}" for name in _RELEASES), _source()]
+    return [*(f"{name} {version}" for name, version in releases().items()), _source()]
 
 
-def _version(name: str) -> str:
-    try:
-        return importlib.metadata.version(name)
-    except importlib.metadata.PackageNotFoundError:
-        return "none"
+def releases() -> dict[str, str]:
+    """The version of each package that a compiled program hangs on and that is installed."""
+    return devices.installed(_RELEASES)
 
 
 def _source() -> str:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from jaxpad.effects import _cache, _options, _pool
-from jaxpad.effects._model import Outcome, Place, Task, Words
+from jaxpad.effects import _cache
+from jaxpad.effects._model import Cell, Outcome, Task
+
+LIMIT, WORKERS = 120.0, 2  # seconds for one compile; processes at once
 
 
 def _ignore(*_: int) -> None:
@@ -21,34 +23,69 @@ class Watcher:
     finished: Callable[[], None] = _ignore
 
 
-def compute(
-    keys: Mapping[Words, str], place: Place, limit: float, workers: int, watcher: Watcher
-) -> dict[Words, Outcome]:
-    """The outcome of each flag set, whose key says where it is kept.
+@dataclass(frozen=True)
+class Effort:
+    """How to compile: the seconds that one compile may take, processes at once."""
+
+    limit: float = LIMIT
+    workers: int = WORKERS
+
+
+def compute(cells: Iterable[Cell], effort: Effort, watcher: Watcher) -> dict[Cell, Outcome]:
+    """The outcome of each cell.
 
     Each is kept as soon as it is there, so that a run that is cut short loses nothing. Where
     all are kept neither JAX nor a worker is started.
 
-    Raises UsageError where the GPU or the workload is at fault.
+    Raises UsageError where a GPU or a workload is at fault.
     """
-    kept = {words: _cache.outcome(key) for words, key in keys.items()}
-    found = {words: outcome for words, outcome in kept.items() if outcome}
-    shared = _shared(tuple(words for words in keys if words not in found))
+    keys = {cell: _cache.cell(cell) for cell in _ordered(cells)}
+    kept = {cell: _cache.outcome(key) for cell, key in keys.items()}
+    found = {cell: outcome for cell, outcome in kept.items() if outcome}
+    shared = _shared([cell for cell in keys if cell not in found])
     watcher.begun(len(found), len(shared))
-    tasks = tuple(shared)
-    for task, outcome in _pool.outcomes(tasks, place, limit=limit, workers=workers):
-        for words in shared[task]:
-            found[words] = outcome
-            _cache.keep(keys[words], outcome)
-        watcher.finished()
+    _compile(shared, keys, found, effort, watcher)
     return found
 
 
-def _shared(sets: tuple[Words, ...]) -> dict[Task, list[Words]]:
-    """What to compile, and the flag sets that each compile answers for."""
-    first: dict[bytes, Task] = {}
-    shared: dict[Task, list[Words]] = {}
-    for task, reading in _options.tasks(sets) if sets else ():
-        one = first.setdefault(reading, task) if reading else task
-        shared.setdefault(one, []).append(task.words)
+def _ordered(cells: Iterable[Cell]) -> list[Cell]:
+    """Those of one GPU and workload together, since a worker traces a workload once."""
+    return sorted(
+        set(cells), key=lambda cell: (cell.workload, cell.gpu, len(cell.words), cell.words)
+    )
+
+
+def _compile(
+    shared: Mapping[Task, list[Cell]],
+    keys: Mapping[Cell, str],
+    found: dict[Cell, Outcome],
+    effort: Effort,
+    watcher: Watcher,
+) -> None:
+    if not shared:
+        return
+    from jaxpad.effects import _pool  # here: what a run that compiles nothing does without
+
+    for task, outcome in _pool.outcomes(tuple(shared), effort.limit, effort.workers):
+        for cell in shared[task]:
+            found[cell] = outcome
+            _cache.keep(keys[cell], outcome)
+        watcher.finished()
+
+
+def _shared(cells: Sequence[Cell]) -> dict[Task, list[Cell]]:
+    """What to compile, and the cells that each compile answers for."""
+    if not cells:
+        return {}
+    from jaxpad.effects import _options  # here for the same reason
+
+    read = _options.read({cell.words for cell in cells})
+    first: dict[tuple[str, str, bytes], Task] = {}
+    shared: dict[Task, list[Cell]] = {}
+    for cell in cells:
+        options, reading = read[cell.words]
+        one = Task(cell, options)
+        if reading:
+            one = first.setdefault((cell.gpu, cell.workload, reading), one)
+        shared.setdefault(one, []).append(cell)
     return shared

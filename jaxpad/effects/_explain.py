@@ -2,76 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 
-from jaxpad import flags, gpus, profiles, workloads
-from jaxpad.effects import _cache
-from jaxpad.effects._compute import Watcher, compute
-from jaxpad.effects._judge import REFUSED, Effect, judge
-from jaxpad.effects._model import NoProgramError, Outcome, Place, Words
-from jaxpad.effects._refused import refused
-
-LIMIT, WORKERS = 120.0, 2  # seconds for one compile; processes at once
+from jaxpad import flags, profiles
+from jaxpad.effects._accepted import Accepted, accepted
+from jaxpad.effects._compute import Effort, Watcher, compute
+from jaxpad.effects._explanation import Answers, Explanation, FlagEffects, Question
+from jaxpad.effects._judge import Effect, Verdict, judge
+from jaxpad.effects._model import Cell, NoProgramError, Outcome, Words
 
 
-@dataclass(frozen=True)
-class Question:
-    """Which profile is explained, for what, and against what: None means XLA's defaults."""
-
-    profile: profiles.Profile
-    gpu: gpus.GpuDescription
-    workload: workloads.Workload
-    against: profiles.Profile | None = None
-    limit: float = LIMIT
-    workers: int = WORKERS
-
-
-@dataclass(frozen=True)
-class FlagEffects:
-    """What one flag does alone, and what leaving it out of the profile does."""
-
-    name: str
-    value: str
-    alone: Effect
-    left_out: Effect
-
-
-@dataclass(frozen=True)
-class Explanation:
-    """A profile explained. `whole` is all of it, without the flags that XLA refuses."""
-
-    profile: str
-    against: str | None
-    gpu: str
-    workload: str
-    jaxlib: str
-    flags: tuple[FlagEffects, ...]
-    whole: Effect
-
-    @property
-    def refused(self) -> bool:
-        """Whether XLA refuses a flag, so that no process starts under the profile."""
-        return any(flag.alone.verdict in REFUSED for flag in self.flags)
-
-    def to_json(self) -> dict[str, Any]:
-        """All as plain data."""
-        rows = [
-            {
-                "name": flag.name,
-                "value": flag.value,
-                "alone": flag.alone.to_json(),
-                "left_out": flag.left_out.to_json(),
-            }
-            for flag in self.flags
-        ]
-        named = ("profile", "against", "gpu", "workload", "jaxlib")
-        said = {name: getattr(self, name) for name in named}
-        return said | {"flags": rows, "whole": self.whole.to_json()}
-
-
-def explain(question: Question, watcher: Watcher | None = None) -> Explanation:
+def explain(
+    question: Question, effort: Effort | None = None, watcher: Watcher | None = None
+) -> Explanation:
     """Compile what is not kept yet, and judge each flag.
 
     A flag of several words (lists that accumulate) is one flag; its value is the last. What
@@ -80,32 +24,95 @@ def explain(question: Question, watcher: Watcher | None = None) -> Explanation:
     Raises UsageError for a GPU or workload at fault, NoProgramError where what all is held
     to does not compile.
     """
+    return explain_all([question], effort, watcher).explanations[0]
+
+
+def explain_all(
+    questions: Sequence[Question],
+    effort: Effort | None = None,
+    watcher: Watcher | None = None,
+    more: Iterable[Cell] = (),
+) -> Answers:
+    """As `explain`, for many at once: a cell that several rest on is compiled once.
+
+    The outcomes of `more` cells are among the answers too.
+    """
+    plans = [_plan(question) for question in questions]
+    wanted = {cell for plan in plans for cell in plan.cells()}.union(more)
+    found = compute(wanted, effort or Effort(), watcher or Watcher())
+    return Answers(tuple(plan.told(found) for plan in plans), found)
+
+
+def cells(questions: Iterable[Question]) -> frozenset[Cell]:
+    """All that must be compiled to answer them."""
+    return frozenset(cell for question in questions for cell in _plan(question).cells())
+
+
+@dataclass(frozen=True)
+class _Plan:
+    """The flag sets of a question.
+
+    `floor` is what all is held to, `taken` all of the profile that XLA takes, on top of it.
+    """
+
+    question: Question
+    given: Words
+    floor: Words
+    taken: Words
+    accepted: Accepted
+
+    def cells(self) -> set[Cell]:
+        """What must be compiled."""
+        pairs = (pair for both in self._pairs().values() for pair in both)
+        sets = {self.floor, self.taken}.union(*pairs)
+        return {self.question.cell(words) for words in sets}
+
+    def told(self, found: Mapping[Cell, Outcome]) -> Explanation:
+        """The verdicts. Raises NoProgramError as `explain` does."""
+        outcomes = {cell.words: found[cell] for cell in self.cells()}
+        if outcomes[self.floor].program is None:
+            raise NoProgramError(_nothing(self.question, outcomes[self.floor].message))
+        effects = {name: (effect, effect) for name, effect in self.accepted.refused.items()}
+        for name, both in self._pairs().items():
+            alone, left_out = (judge(name, outcomes[one], outcomes[other]) for one, other in both)
+            effects[name] = (self._with_default(name, alone), self._with_default(name, left_out))
+        values = dict(word.removeprefix("--").split("=", 1) for word in self.given)
+        return Explanation(
+            profile=self.question.profile.name,
+            against=self.question.against.name if self.question.against else None,
+            gpu=self.question.gpu.name,
+            workload=self.question.workload.name,
+            jaxlib=flags.jaxlib_version(),
+            flags=tuple(FlagEffects(name, value, *effects[name]) for name, value in values.items()),
+            whole=judge("", outcomes[self.floor], outcomes[self.taken]),
+        )
+
+    def _with_default(self, name: str, effect: Effect) -> Effect:
+        if effect.verdict is Verdict.NO_EFFECT and name in self.accepted.defaults:
+            return replace(effect, reason="this is XLA's own default")
+        return effect
+
+    def _pairs(self) -> dict[str, tuple[tuple[Words, Words], ...]]:
+        """For each flag what is held to what.
+
+        Alone: the floor to the flag on top of it; left out: all to all but the flag.
+        """
+        found: dict[str, tuple[tuple[Words, Words], ...]] = {}
+        for name in dict.fromkeys(map(_name, self.taken)):
+            own = tuple(word for word in self.taken if _name(word) == name)
+            others = tuple(word for word in self.taken if _name(word) != name)
+            found[name] = ((self.floor, self.floor + own), (self.taken, others))
+        return found
+
+
+def _plan(question: Question) -> _Plan:
     version = flags.jaxlib_version()
     given = _words(question.profile, version)
     floor = _words(question.against, version) if question.against else ()
-    no = refused((*floor, *given))
-    _hold_against(question, floor, no)
-    taken = tuple(word for word in given if _name(word) not in no)
-    pairs = {name: _pairs(name, floor, taken) for name in dict.fromkeys(map(_name, taken))}
-    wanted = {floor, taken}.union(*(cells for both in pairs.values() for cells in both))
-    found = _outcomes(question, wanted, watcher)
-    if found[floor].program is None:
-        raise NoProgramError(_nothing(question, found[floor].message))
-    effects = {
-        name: tuple(judge(name, found[one], found[other]) for one, other in both)
-        for name, both in pairs.items()
-    }
-    effects |= {name: (effect, effect) for name, effect in no.items()}
-    values = dict(word.removeprefix("--").split("=", 1) for word in given)
-    return Explanation(
-        profile=question.profile.name,
-        against=question.against.name if question.against else None,
-        gpu=question.gpu.name,
-        workload=question.workload.name,
-        jaxlib=version,
-        flags=tuple(FlagEffects(name, value, *effects[name]) for name, value in values.items()),
-        whole=judge("", found[floor], found[taken]),
-    )
+    found = accepted((*floor, *given))
+    _hold_against(question, floor, found.refused)
+    taken = tuple(word for word in given if _name(word) not in found.refused)
+    return _Plan(question, given, floor, taken, found)
 
 
 def _words(profile: profiles.Profile, version: str) -> Words:
@@ -114,24 +121,6 @@ def _words(profile: profiles.Profile, version: str) -> Words:
 
 def _name(word: str) -> str:
     return word.removeprefix("--").partition("=")[0]
-
-
-def _pairs(name: str, floor: Words, taken: Words) -> tuple[tuple[Words, Words], ...]:
-    """What is held to what: the floor to the flag on top of it, all to all but the flag."""
-    own = tuple(word for word in taken if _name(word) == name)
-    others = tuple(word for word in taken if _name(word) != name)
-    return (floor, floor + own), (taken, others)
-
-
-def _outcomes(
-    question: Question, wanted: Iterable[Words], watcher: Watcher | None
-) -> Mapping[Words, Outcome]:
-    keys = {
-        words: _cache.cell(question.gpu, question.workload, words)
-        for words in sorted(wanted, key=lambda words: (len(words), words))
-    }
-    place = Place(question.gpu.name, question.workload.name)
-    return compute(keys, place, question.limit, question.workers, watcher or Watcher())
 
 
 def _hold_against(question: Question, floor: Words, no: Mapping[str, Effect]) -> None:

@@ -67,9 +67,14 @@ def _alike(name: str) -> Effect:
 
 
 def _broken(before: Outcome, after: Outcome) -> Effect:
-    """Where one did not compile. That XLA wants a device to time kernels on breaks nothing."""
-    said = before.message or after.message
+    """Where one did not compile.
+
+    A compile that was cut short says nothing of the flag, and that XLA wants a device to time
+    kernels on breaks nothing.
+    """
     if before.program is None and after.program is None:
         why = f"it does not compile with the flag or without: {after.message}"
         return Effect(Verdict.UNDECIDED, reason=why)
-    return Effect(Verdict.UNDECIDED if _DEVICE.search(said) else Verdict.BREAKS, reason=said)
+    failed = after if after.program is None else before
+    undecided = not failed.lasting or _DEVICE.search(failed.message)
+    return Effect(Verdict.UNDECIDED if undecided else Verdict.BREAKS, reason=failed.message)

@@ -16,6 +16,15 @@ class NoProgramError(Exception):
 
 
 @dataclass(frozen=True)
+class Cell:
+    """One flag set for one GPU and workload: names that `gpus` and `workloads` load."""
+
+    gpu: str
+    workload: str
+    words: Words = ()
+
+
+@dataclass(frozen=True)
 class Outcome:
     """What XLA made of a cell: a program, or why there is none.
 
@@ -36,13 +45,5 @@ class Task:
     of a process of its own can say them.
     """
 
-    words: Words
+    cell: Cell
     options: Mapping[str, Any] | None
-
-
-@dataclass(frozen=True)
-class Place:
-    """What the cells of one question share: names that `gpus` and `workloads` load."""
-
-    gpu: str
-    workload: str

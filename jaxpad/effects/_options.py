@@ -2,35 +2,44 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from google.protobuf.descriptor import FieldDescriptor
 
 from jaxpad import flags
-from jaxpad.effects._model import Task, Words
+from jaxpad.effects._model import Words
 from jaxpad.flags._schema import decode
-from jaxpad.profiles import parse
 
 
-def tasks(sets: Sequence[Words]) -> tuple[tuple[Task, bytes], ...]:
-    """How to compile each flag set, with what XLA reads it as: empty where only it knows.
+def read(sets: Iterable[Words]) -> dict[Words, tuple[Mapping[str, Any] | None, bytes]]:
+    """Each flag set as compile options, with what XLA reads it as: none where only it knows.
 
     Two sets with the same reading are the same to XLA and need one compile. XLA reads
-    XLA_FLAGS once in a process, so compile options stand for it where each flag sets an
-    option of its own. About 1.5 s: XLA is asked in children.
+    XLA_FLAGS once in a process, so compile options stand for it where each flag shows in
+    the reading. About 1.5 s: XLA is asked in children.
 
     Raises UsageError as `jaxpad.flags.catalogue` does.
     """
+    wanted = list(sets)
+    clean, *readings = flags.read(["", *(" ".join(words) for words in wanted)])
+    hidden = _hidden({word for words in wanted for word in words}, clean.options)
+    found: dict[Words, tuple[Mapping[str, Any] | None, bytes]] = {}
+    for words, reading in zip(wanted, readings, strict=True):
+        shown = reading.ok and hidden.isdisjoint(words)
+        options = _options(clean.options, reading.options) if shown else None
+        found[words] = (options, reading.options if options is not None else b"")
+    return found
+
+
+def _hidden(words: Iterable[str], clean: bytes) -> frozenset[str]:
+    """The flags that set no option of their own nor, as an older spelling, another's."""
     known = flags.catalogue()
-    clean, *readings = flags.read(["", *(" ".join(words) for words in sets)])
-    found = []
-    for words, reading in zip(sets, readings, strict=True):
-        own = all(flag.name in known for flag in parse(" ".join(words)).flags)
-        options = _options(clean.options, reading.options) if own and reading.ok else None
-        same = reading.options if options is not None else b""
-        found.append((Task(words, options), same))
-    return tuple(found)
+    others = [word for word in words if word.removeprefix("--").partition("=")[0] not in known]
+    readings = flags.read(others) if others else ()
+    return frozenset(
+        word for word, read in zip(others, readings, strict=True) if read.options == clean
+    )
 
 
 def _options(clean: bytes, given: bytes) -> dict[str, Any] | None:

@@ -5,32 +5,29 @@ from __future__ import annotations
 import queue
 import threading
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict
 from typing import Any
 
 from jaxpad.effects import _wire
 from jaxpad.effects._child import Child, DiedError
-from jaxpad.effects._model import Outcome, Place, Task, Words
+from jaxpad.effects._model import Cell, Outcome, Task, Words
 from jaxpad.errors import UsageError
 
 _Done = tuple[Task, Outcome | BaseException]
 
 
-def outcomes(
-    tasks: Sequence[Task], place: Place, *, limit: float, workers: int
-) -> Iterator[tuple[Task, Outcome]]:
+def outcomes(tasks: Sequence[Task], limit: float, workers: int) -> Iterator[tuple[Task, Outcome]]:
     """Compile every task, each once, and yield it when it is done.
 
     A compile that dies, or takes longer than `limit` seconds, costs that cell and the worker,
     which is replaced. All workers are ended when the iteration is, however that comes.
 
-    Raises UsageError where the GPU or the workload is at fault.
+    Raises UsageError where a GPU or a workload is at fault.
     """
     waiting: queue.SimpleQueue[Task] = queue.SimpleQueue()
     done: queue.SimpleQueue[_Done] = queue.SimpleQueue()
     for task in tasks:
         waiting.put(task)
-    hands = [_Hand(waiting, done, place, limit) for _ in range(min(workers, len(tasks)))]
+    hands = [_Hand(waiting, done, limit) for _ in range(min(workers, len(tasks)))]
     try:
         for hand in hands:
             hand.start()
@@ -53,11 +50,10 @@ class _Hand(threading.Thread):
         self,
         waiting: queue.SimpleQueue[Task],
         done: queue.SimpleQueue[_Done],
-        place: Place,
         limit: float,
     ) -> None:
         super().__init__(daemon=True)
-        self._waiting, self._done, self._place, self._limit = waiting, done, place, limit
+        self._waiting, self._done, self._limit = waiting, done, limit
         self._children: dict[Words, Child] = {}
         self._lock, self._stopped = threading.Lock(), False
 
@@ -83,18 +79,19 @@ class _Hand(threading.Thread):
                 child.kill()
 
     def _outcome(self, task: Task) -> Outcome:
+        words = task.cell.words
         if task.options is not None:
-            answer = self._ask((), task.options)
-            if isinstance(answer, Outcome) or "option" not in answer:
-                return _read(answer)
-        answer = self._ask(task.words, {})
-        if task.words:
-            self._end(task.words)
+            answer = self._ask((), task.cell, task.options)
+            if isinstance(answer, Outcome) or "broken" not in answer or not words:
+                return _read(answer)  # what only the compile options break is not broken
+        answer = self._ask(words, task.cell, {})
+        if words:
+            self._end(words)
         return _read(answer)
 
-    def _ask(self, words: Words, options: Any) -> dict[str, Any] | Outcome:
+    def _ask(self, words: Words, cell: Cell, options: Any) -> dict[str, Any] | Outcome:
         """The answer of the worker with these XLA_FLAGS; an outcome where it died."""
-        request = asdict(self._place) | {"options": dict(options)}
+        request = {"gpu": cell.gpu, "workload": cell.workload, "options": dict(options)}
         try:
             return self._child(words).ask(request, self._limit)
         except DiedError as error:
@@ -121,5 +118,4 @@ def _read(answer: dict[str, Any] | Outcome) -> Outcome:
         raise UsageError(answer["usage"])
     if "program" in answer:
         return Outcome(_wire.program(answer["program"]))
-    said: str = answer.get("broken") or answer["option"]
-    return Outcome(message=" ".join(said.strip().splitlines()[0].split())[:500])
+    return Outcome(message=" ".join(answer["broken"].strip().splitlines()[0].split())[:500])

@@ -2,8 +2,7 @@
 
 Started with the number of a pipe; standard input has one JSON request a line, the pipe gets
 one JSON answer a line (plugins print on standard output). The workload is traced and
-lowered once. An answer is a program, `broken` (XLA's message), `option` (compile options
-cannot say this) or `usage`.
+lowered once. An answer is `program`, `broken` (XLA's message) or `usage`.
 """
 
 from __future__ import annotations
@@ -11,7 +10,6 @@ from __future__ import annotations
 import functools as ft
 import json
 import os
-import re
 import signal
 import sys
 import tempfile
@@ -24,7 +22,6 @@ import jax
 from jaxpad import aot, gpus, schedule, workloads
 from jaxpad.errors import UsageError
 
-_NO_OPTION = re.compile(r"No such compile option|While setting option")
 _GRACE = 10  # seconds that a parent has to end this process itself
 
 
@@ -58,8 +55,7 @@ def _answer(request: dict[str, Any]) -> dict[str, Any]:
     except UsageError as error:
         return {"usage": str(error)}
     except (jax.errors.JaxRuntimeError, schedule.UnreadableError, ValueError) as error:
-        said = str(error)
-        return {"option" if _NO_OPTION.search(said) else "broken": said}
+        return {"broken": str(error)}
 
 
 def _compiled(gpu: Any, devices: Any, lowered: _Lowered, options: Any) -> schedule.Program:
