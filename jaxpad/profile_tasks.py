@@ -45,3 +45,26 @@ def explain(
 ) -> None:
     """Say what each flag of a profile does to the compiled program, with no GPU."""
     perform("explain", locals())
+
+
+@command(
+    help={
+        "out": "the matrix to write or to compare with; default: configs/xla/matrix.json",
+        "check": "write nothing: compile jaxpad's own profiles again and compare; 1 if any differ",
+        "sample": "with --check: how many other cells to compile again",
+        "seed": "with --check: which ones",
+        "workers": "compiling processes",
+        "dry-run": "only count the cells",
+    }
+)
+def matrix(
+    _c: Context,
+    out: str = "",
+    check: bool = False,
+    sample: str = "20",
+    seed: str = "0",
+    workers: str = "2",
+    dry_run: bool = False,
+) -> None:
+    """Compute what every flag does: all profiles, GPUs and workloads with this jaxlib."""
+    perform("profile_matrix", locals())

@@ -16,7 +16,7 @@ ROWS = (
     ("host", "nvml", "flags", "recorder", "workloads"),
     ("devices", "platforms", "facts", "aot", "schedule"),
     ("throughput", "runner", "engines", "effects"),
-    ("report", "containers"),
+    ("report", "containers", "matrix"),
     (
         "smoke",
         "profile_commands",
@@ -29,7 +29,9 @@ ROWS = (
         "image",
         "doctor",
         "flag_search",
+        "counting",
         "explain",
+        "profile_matrix",
         "profile_tasks",
         "tasking",
         "cli",

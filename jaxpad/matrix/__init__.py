@@ -1,0 +1,31 @@
+"""What every flag of every profile does, for each GPU, workload and jaxlib: the evidence.
+
+    found = matrix.read()                    # configs/xla/matrix.json
+    found.effects_of("base", jaxlib="0.12.0.1")
+
+`invoke profile.matrix` computes the part of the installed jaxlib and puts it in place of
+the one that was there. Nothing here imports JAX in the calling process.
+"""
+
+from jaxpad.matrix._again import Difference, again
+from jaxpad.matrix._compute import compute
+from jaxpad.matrix._file import FILE, read, write
+from jaxpad.matrix._model import Build, CellRow, Matrix
+from jaxpad.matrix._plan import GPUS, PEERS, peers, questions, shipped
+
+__all__ = [
+    "FILE",
+    "GPUS",
+    "PEERS",
+    "Build",
+    "CellRow",
+    "Difference",
+    "Matrix",
+    "again",
+    "compute",
+    "peers",
+    "questions",
+    "read",
+    "shipped",
+    "write",
+]

@@ -1,0 +1,82 @@
+"""The matrix as one JSON file, a row a line, so that a change to it can be read."""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from collections.abc import Iterable
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from jaxpad.errors import UsageError
+from jaxpad.matrix._model import Build, CellRow, Matrix
+from jaxpad.paths import CONFIGS
+
+FILE = CONFIGS / "xla" / "matrix.json"
+COMMAND = "invoke profile.matrix"
+_SCHEMA = 1
+
+
+def read(file: Path = FILE) -> Matrix:
+    """The matrix in a file; empty where there is no such file.
+
+    Raises UsageError for a file that holds something else.
+    """
+    try:
+        plain = json.loads(file.read_text(encoding="utf-8"))
+        return _matrix(plain)
+    except FileNotFoundError:
+        return Matrix()
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise UsageError(
+            f"{file} holds no matrix of this jaxpad ({type(error).__name__}); give another file, "
+            f"or move it away and run `{COMMAND}`"
+        ) from None
+
+
+def write(matrix: Matrix, file: Path = FILE) -> None:
+    """Put the matrix in a file, whole or not at all. Raises UsageError if it cannot be."""
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        number, name = tempfile.mkstemp(dir=file.parent, prefix=f".{file.name}-")
+        with os.fdopen(number, "w", encoding="utf-8") as stream:
+            stream.writelines(_lines(matrix))
+        Path(name).chmod(0o644)
+        Path(name).replace(file)
+    except OSError as error:
+        raise UsageError(
+            f"{file} cannot be written ({error.strerror}); give another with --out"
+        ) from None
+
+
+def _matrix(plain: dict[str, Any]) -> Matrix:
+    if plain["schema"] != _SCHEMA:
+        raise ValueError
+    return Matrix(
+        builds=tuple(Build(**row) for row in plain["builds"]),
+        cells=tuple(CellRow(**row) for row in plain["cells"]),
+        effects=tuple(plain["effects"]),
+    )
+
+
+def _lines(matrix: Matrix) -> Iterable[str]:
+    yield f'{{\n"schema": {_SCHEMA},\n"command": "{COMMAND}",\n'
+    builds, cells = map(asdict, matrix.builds), (_short(asdict(one)) for one in matrix.cells)
+    yield from _rows("builds", builds)
+    yield ",\n"
+    yield from _rows("cells", cells)
+    yield ",\n"
+    yield from _rows("effects", matrix.effects)
+    yield "\n}\n"
+
+
+def _rows(name: str, rows: Iterable[Any]) -> Iterable[str]:
+    yield f'"{name}": [\n'
+    yield ",\n".join(json.dumps(row, ensure_ascii=False) for row in rows)
+    yield "\n]"
+
+
+def _short(row: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in row.items() if value or name == "flags"}

@@ -1,0 +1,167 @@
+"""The matrix as tables for docs/."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from jaxpad import gpus, profiles
+from jaxpad.effects import Verdict
+from jaxpad.matrix._model import Effects, Matrix
+from jaxpad.matrix._plan import GPUS, PEERS
+from jaxpad.matrix._summary import names, of_flag, strongest, values
+
+LATENCY_HIDING = "xla_gpu_enable_latency_hiding_scheduler"
+TRITON_GEMM_ANY = "xla_gpu_triton_gemm_any"
+_SHORT = {
+    Verdict.CHANGES: "changes",
+    Verdict.NO_EFFECT: "none",
+    Verdict.RUN_TIME: "run time",
+    Verdict.UNDECIDED: "undecided",
+    Verdict.BREAKS: "breaks",
+    Verdict.FATAL: "fatal",
+    Verdict.REJECTED: "rejected",
+}
+
+
+def builds(found: Matrix) -> str:
+    """What the matrix was computed with."""
+    rows = [
+        (
+            build.jaxlib,
+            f"{build.cells:,}",
+            f"{build.programs:,}",
+            f"{build.seconds / 60:.0f} min",
+            f"{build.memory:,} MiB",
+            build.machine,
+            build.date,
+        )
+        for build in found.builds
+    ]
+    head = ("jaxlib", "cells", "different programs", "took", "memory at most", "on", "date")
+    return _table(head, rows)
+
+
+def shipped(found: Matrix) -> str:
+    """For each of our profiles, what each flag does on each GPU."""
+    return "\n".join(_profile(found, name) for name in _profiles(found) if PEERS not in name)
+
+
+def peers(found: Matrix) -> str:
+    """For each published flag set, how many flags do what, and which are dead or redundant."""
+    head = ("flag set", "flags", "fatal", "rejected", "XLA's default", "no effect", "changes")
+    others = ("undecided", "run time", "breaks")
+    sets = [name for name in _profiles(found) if PEERS in name]
+    text = [_table((*head, *others), [_counted(found, name) for name in sets])]
+    return "\n".join([*text, *(_peer(found, name) for name in sets)])
+
+
+def latency_hiding(found: Matrix) -> str:
+    """What the latency-hiding flag changes, by GPU, workload and jaxlib."""
+    return "\n".join(_by_gpu(found, "base", LATENCY_HIDING, build.jaxlib) for build in found.builds)
+
+
+def triton_gemm_any(found: Matrix) -> str:
+    """The same for the flag that lets Triton take any GEMM."""
+    name = f"{PEERS}/jax-docs-tips"
+    return "\n".join(_by_gpu(found, name, TRITON_GEMM_ANY, b.jaxlib) for b in found.builds)
+
+
+def _profiles(found: Matrix) -> tuple[str, ...]:
+    return tuple(sorted({row["profile"] for row in found.effects}))
+
+
+def _profile(found: Matrix, name: str) -> str:
+    rows = found.effects_of(name)
+    seen = [gpu for gpu in GPUS if any(row["gpu"] == gpu for row in rows)]
+    value = values(rows)
+    lines = [
+        (f"`{flag}={value[flag]}`", *(_cell(found, rows, flag, gpu) for gpu in seen))
+        for flag in names(rows)
+    ]
+    programs = ", ".join(f"`{one}`" for one in dict.fromkeys(row["workload"] for row in rows))
+    title = f"**{name}**: {profiles.load(name).description}. Workloads: {programs}.\n"
+    return f"{title}\n{_table(('flag', *seen), lines)}"
+
+
+def _cell(found: Matrix, rows: Sequence[Effects], flag: str, gpu: str) -> str:
+    """One word where all jaxlibs agree, else one for each."""
+    said = {
+        build.jaxlib: _word(strongest(of_flag(rows, flag, gpu=gpu, jaxlib=build.jaxlib)))
+        for build in found.builds
+    }
+    return said.popitem()[1] if len(set(said.values())) == 1 else _each(said)
+
+
+def _each(said: dict[str, str]) -> str:
+    return ", ".join(f"{word} ({jaxlib})" for jaxlib, word in said.items() if word)
+
+
+def _word(effect: Any) -> str:
+    return _SHORT[Verdict(effect["verdict"])] if effect else ""
+
+
+def _counted(found: Matrix, name: str) -> tuple[str, ...]:
+    """The newest jaxlib's counts."""
+    rows = found.effects_of(name, found.builds[-1].jaxlib)
+    flags = names(rows)
+    said = {flag: strongest(of_flag(rows, flag)) for flag in flags}
+    default = {flag for flag, one in said.items() if one and "own default" in one.get("reason", "")}
+    words = [_word(one) for flag, one in said.items() if flag not in default]
+    kinds = ("fatal", "rejected", None, "none", "changes", "undecided", "run time", "breaks")
+    counts = (len(default) if kind is None else words.count(kind) for kind in kinds)
+    return (f"`{name.partition('/')[2]}`", str(len(flags)), *(str(n) if n else "" for n in counts))
+
+
+def _peer(found: Matrix, name: str) -> str:
+    """The flags of one set by what they do, for each jaxlib."""
+    rows = found.effects_of(name)
+    where = ", ".join(dict.fromkeys(f"{row['workload']} on {row['gpu']}" for row in rows))
+    text = [f"**{name.partition('/')[2]}**: {profiles.load(name).description}. For {where}.\n"]
+    value = values(rows)
+    lines = [
+        (
+            f"`{flag}={value[flag]}`",
+            *(_told(rows, flag, build.jaxlib) for build in found.builds),
+        )
+        for flag in names(rows)
+    ]
+    return "\n".join([*text, _table(("flag", *(b.jaxlib for b in found.builds)), lines)])
+
+
+def _told(rows: Sequence[Effects], flag: str, jaxlib: str) -> str:
+    effect = strongest(of_flag(rows, flag, jaxlib=jaxlib))
+    if effect is None:
+        return ""
+    reason = effect.get("reason", "")
+    if effect["verdict"] == Verdict.NO_EFFECT and reason:
+        return "none: XLA's own default"
+    return str(effect["verdict"])
+
+
+def _by_gpu(found: Matrix, profile: str, flag: str, jaxlib: str) -> str:
+    rows = found.effects_of(profile, jaxlib)
+    programs = tuple(dict.fromkeys(row["workload"] for row in rows))
+    lines = [
+        (gpu, *(_word(strongest(_alone(rows, flag, gpu, program))) for program in programs))
+        for gpu in GPUS
+    ]
+    return f"jaxlib {jaxlib}:\n\n{_table(('GPU', *programs), lines)}"
+
+
+def _alone(rows: Sequence[Effects], name: str, gpu: str, workload: str) -> Iterator[Any]:
+    for row in rows:
+        if (row["gpu"], row["workload"]) == (gpu, workload):
+            yield from (flag["alone"] for flag in row["flags"] if flag["name"] == name)
+
+
+def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    lines = [head, ["---"] * len(head), *rows]
+    return "".join(f"| {' | '.join(cells)} |\n" for cells in lines)
+
+
+def architectures() -> str:
+    """The GPUs of the matrix and what each stands for."""
+    described = [gpus.load(name) for name in GPUS]
+    rows = [(one.name, one.architecture, one.compute_capability) for one in described]
+    return _table(("GPU", "architecture", "compute capability"), rows)

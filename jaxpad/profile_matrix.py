@@ -1,0 +1,89 @@
+"""`profile.matrix`: all profiles, GPUs and workloads, computed or computed again."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from jaxpad import effects, flags, matrix
+from jaxpad.counting import INTERRUPTED, Progress
+from jaxpad.errors import UsageError
+
+
+@dataclass(frozen=True)
+class Options:
+    """The words of the command line."""
+
+    out: str = ""
+    check: bool = False
+    sample: str = "20"
+    seed: str = "0"
+    workers: str = "2"
+    dry_run: bool = False
+
+
+def profile_matrix(options: Options) -> int:
+    """Compute this jaxlib's part and write it; with `check` compare, and 1 where they differ.
+
+    Raises UsageError for an option that is no number or a file that is no matrix.
+    """
+    effort = effects.Effort(workers=_number("--workers", options.workers, least=1))
+    file = Path(options.out) if options.out else matrix.FILE
+    shown = Progress()
+    try:
+        if options.dry_run:
+            return _count()
+        if options.check:
+            return _check(options, effort, shown, file)
+        return _compute(effort, shown, file)
+    except effects.NoProgramError as error:
+        sys.stderr.write(f"jaxpad: {error}\n")
+        return 1
+    except KeyboardInterrupt:
+        sys.stderr.write(f"jaxpad: interrupted; {shown.said()} and kept, run it again to go on\n")
+        return INTERRUPTED
+
+
+def _names() -> tuple[str, ...]:
+    return (*matrix.shipped(), *matrix.peers())
+
+
+def _count() -> int:
+    asked = matrix.questions(_names())
+    wanted = effects.cells(asked)
+    sys.stdout.write(
+        f"jaxlib {flags.jaxlib_version()}: {len(wanted)} cells of "
+        f"{len({one.profile.name for one in asked})} profiles\n"
+    )
+    return 0
+
+
+def _compute(effort: effects.Effort, shown: Progress, file: Path) -> int:
+    before = matrix.read(file)
+    _count()
+    with shown.bar:
+        part = matrix.compute(_names(), effort, shown.watcher())
+    matrix.write(before.with_part(part), file)
+    build = part.builds[0]
+    sys.stdout.write(
+        f"{file}: {build.cells} cells, {build.programs} different programs, {build.seconds} s, "
+        f"at most {build.memory} MiB\n"
+    )
+    return 0
+
+
+def _check(options: Options, effort: effects.Effort, shown: Progress, file: Path) -> int:
+    sample, seed = _number("--sample", options.sample), _number("--seed", options.seed)
+    with shown.bar:
+        found = matrix.again(matrix.read(file), sample, seed, effort, shown.watcher())
+    for one in found:
+        sys.stdout.write(f"{one.where}: kept {one.kept}, found {one.found}\n")
+    sys.stdout.write(f"{shown.said()}; {len(found)} differ from {file}\n")
+    return 1 if found else 0
+
+
+def _number(option: str, text: str, least: int = 0) -> int:
+    if not text.isdecimal() or int(text) < least:
+        raise UsageError(f"{option} is {text!r}, expected a whole number from {least} on")
+    return int(text)
