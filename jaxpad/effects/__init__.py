@@ -8,13 +8,14 @@ here imports JAX in the calling process. What the verdicts mean is in docs/expla
 """
 
 from jaxpad.effects._cache import releases
-from jaxpad.effects._compute import Effort, Watcher
-from jaxpad.effects._explain import cells, explain, explain_all
+from jaxpad.effects._compute import Effort, Watcher, compute, fresh
+from jaxpad.effects._explain import cells, explain, explain_all, told
 from jaxpad.effects._explanation import Answers, Explanation, FlagEffects, Question
-from jaxpad.effects._judge import Effect, Verdict
+from jaxpad.effects._judge import DEFAULT, Effect, Verdict
 from jaxpad.effects._model import Cell, NoProgramError, Outcome
 
 __all__ = [
+    "DEFAULT",
     "Answers",
     "Cell",
     "Effect",
@@ -27,7 +28,10 @@ __all__ = [
     "Verdict",
     "Watcher",
     "cells",
+    "compute",
     "explain",
     "explain_all",
+    "fresh",
     "releases",
+    "told",
 ]

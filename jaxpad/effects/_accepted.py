@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from jaxpad import flags
 from jaxpad.effects import _cache
-from jaxpad.effects._judge import Effect, Verdict
+from jaxpad.effects._judge import REFUSED, Effect, Verdict
 from jaxpad.effects._model import Words
 
 _DEFAULT = "default"
@@ -31,12 +31,13 @@ def accepted(words: Words) -> Accepted:
     if not isinstance(kept, list):
         kept = [list(row) for row in _ask(words)]
         _cache.put(key, kept)
-    refused = {n: Effect(Verdict(said), reason=why) for n, said, why in kept if said != _DEFAULT}
-    return Accepted(refused, frozenset(name for name, said, _ in kept if said == _DEFAULT))
+    no = {n: Effect(Verdict(said), reason=why) for n, said, why in kept if said in REFUSED}
+    other = {name for name, said, _ in kept if said != _DEFAULT}
+    return Accepted(no, frozenset(name for name, _, _ in kept) - other)
 
 
 def _ask(words: Words) -> Iterator[tuple[str, str, str]]:
-    """Rows of name, verdict and reason; no row for a flag that sets something else."""
+    """Rows of name, verdict and reason; an empty verdict for a flag that sets something."""
     if not words:
         return
     clean, *readings = flags.read(["", *words])
@@ -48,3 +49,5 @@ def _ask(words: Words) -> Iterator[tuple[str, str, str]]:
             yield name, Verdict.FATAL, flags.unknown(name)
         elif not reading.ok:
             yield name, Verdict.REJECTED, flags.complaint(reading.message)
+        else:
+            yield name, "", ""

@@ -48,6 +48,17 @@ def compute(cells: Iterable[Cell], effort: Effort, watcher: Watcher) -> dict[Cel
     return found
 
 
+def fresh(cell: Cell, limit: float = LIMIT) -> Outcome:
+    """The outcome by XLA_FLAGS in a process of its own; looks at nothing kept and keeps nothing.
+
+    Raises UsageError where the GPU or the workload is at fault.
+    """
+    from jaxpad.effects import _pool
+
+    ((_, outcome),) = _pool.outcomes((Task(cell, None),), limit, 1)
+    return outcome
+
+
 def _ordered(cells: Iterable[Cell]) -> list[Cell]:
     """Those of one GPU and workload together, since a worker traces a workload once."""
     return sorted(

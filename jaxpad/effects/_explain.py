@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from jaxpad import flags, profiles
 from jaxpad.effects._accepted import Accepted, accepted
 from jaxpad.effects._compute import Effort, Watcher, compute
 from jaxpad.effects._explanation import Answers, Explanation, FlagEffects, Question
-from jaxpad.effects._judge import Effect, Verdict, judge
+from jaxpad.effects._judge import DEFAULT, Effect, Verdict, judge
 from jaxpad.effects._model import Cell, NoProgramError, Outcome, Words
 
 
@@ -41,6 +41,11 @@ def explain_all(
     wanted = {cell for plan in plans for cell in plan.cells()}.union(more)
     found = compute(wanted, effort or Effort(), watcher or Watcher())
     return Answers(tuple(plan.told(found) for plan in plans), found)
+
+
+def told(question: Question, found: Mapping[Cell, Outcome]) -> Explanation:
+    """The explanation that outcomes give. Raises NoProgramError as `explain` does."""
+    return _plan(question).told(found)
 
 
 def cells(questions: Iterable[Question]) -> frozenset[Cell]:
@@ -88,9 +93,11 @@ class _Plan:
         )
 
     def _with_default(self, name: str, effect: Effect) -> Effect:
-        if effect.verdict is Verdict.NO_EFFECT and name in self.accepted.defaults:
-            return replace(effect, reason="this is XLA's own default")
-        return effect
+        """Of a flag that says what is so anyway, also where it acts at run time."""
+        set_below = any(_name(word) == name for word in self.floor)
+        if name not in self.accepted.defaults or set_below or effect.changes:
+            return effect
+        return Effect(Verdict.NO_EFFECT, reason=DEFAULT)
 
     def _pairs(self) -> dict[str, tuple[tuple[Words, Words], ...]]:
         """For each flag what is held to what.

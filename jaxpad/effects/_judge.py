@@ -28,6 +28,7 @@ class Verdict(enum.StrEnum):
 _DEVICE = re.compile(r"Failed to get configs|No supported config|deviceless|autotun", re.IGNORECASE)
 
 REFUSED = (Verdict.FATAL, Verdict.REJECTED)
+DEFAULT = "this is XLA's own default"
 
 
 @dataclass(frozen=True)

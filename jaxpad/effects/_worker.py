@@ -22,6 +22,8 @@ import jax
 from jaxpad import aot, gpus, schedule, workloads
 from jaxpad.errors import UsageError
 
+# Several workers share the cores; the program is the same however many threads emit it.
+_ONE_CORE = {"xla_gpu_force_compilation_parallelism": 1}
 _GRACE = 10  # seconds that a parent has to end this process itself
 
 
@@ -60,7 +62,7 @@ def _answer(request: dict[str, Any]) -> dict[str, Any]:
 
 def _compiled(gpu: Any, devices: Any, lowered: _Lowered, options: Any) -> schedule.Program:
     with tempfile.TemporaryDirectory(prefix="jaxpad-effects-") as folder:
-        dumping = dict(options) | {"xla_dump_to": folder}
+        dumping = _ONE_CORE | dict(options) | {"xla_dump_to": folder}
         begun = time.monotonic()
         compiled = aot.compile_for(gpu, lowered, (), devices=devices, compiler_options=dumping)
         took = time.monotonic() - begun

@@ -7,6 +7,8 @@ Nothing is run and nothing is timed: times are a roofline model's. What each num
 and what cannot be read is in docs/schedule.md.
 """
 
+from typing import TYPE_CHECKING, Any
+
 from jaxpad.schedule._compare import compare
 from jaxpad.schedule._model import (
     Between,
@@ -20,9 +22,11 @@ from jaxpad.schedule._model import (
     RooflineFigure,
     Thunks,
 )
-from jaxpad.schedule._read import read
 from jaxpad.schedule._records import UnreadableError
 from jaxpad.schedule._same import Same, same
+
+if TYPE_CHECKING:
+    from jaxpad.schedule._read import read
 
 __all__ = [
     "Between",
@@ -41,3 +45,12 @@ __all__ = [
     "read",
     "same",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    """`read` brings numpy and protobuf, which whoever holds results to each other does without."""
+    if name == "read":
+        from jaxpad.schedule._read import read
+
+        return read
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
