@@ -68,7 +68,7 @@ def test_profile_list_as_json() -> None:
 
 
 def test_profile_show_names_origins() -> None:
-    shown = run("profile.show", "--profile", "fsdp-ampere").stdout
+    shown = run("profile.show", "--profile", "fsdp").stdout
     assert "profile base" in shown
     assert "profile fsdp" in shown
 

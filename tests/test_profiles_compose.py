@@ -115,7 +115,7 @@ def test_no_profile_only_tells() -> None:
 
 
 def test_no_profile_tells_layers() -> None:
-    composed = compose({"XLA_FLAGS": "--xla_u=1"}, profiles.load("fsdp-ampere"))
+    composed = compose({"XLA_FLAGS": "--xla_u=1"}, profiles.load("fsdp"))
     told = compose(composed.environ, None)
     assert told.origins == composed.origins
     assert {o.origin for o in told.origins} == {"profile base", "profile fsdp", "XLA_FLAGS"}
