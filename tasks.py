@@ -140,6 +140,15 @@ def doctor(_c: Context, image: str = "", engine: str = "", json: bool = False) -
     perform("doctor", locals())
 
 
+@command(
+    help={"out": "the file to write", "json": "print it as JSON on stdout, write nothing"},
+    name="record",
+)
+def nvml_record(_c: Context, out: str = "nvml-recording.toml", json: bool = False) -> None:
+    """Write down what NVML answers here, without names and serials, for tests to play back."""
+    perform("nvml_record", locals())
+
+
 @command(help={"upgrade": "take newer versions where there are some"})
 def lock(_c: Context, upgrade: bool = False) -> None:
     """Renew the hash-pinned requirements/*.txt from requirements/*.in."""
@@ -166,3 +175,4 @@ def test(_c: Context, k: str = "") -> None:
 
 namespace = Collection(build, launch, smoke, doctor, lock, lint, docs, test)
 namespace.add_collection(Collection.from_module(profile_tasks, name="profile"))
+namespace.add_collection(Collection("nvml", nvml_record))

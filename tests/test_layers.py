@@ -30,6 +30,7 @@ ROWS = (
         "doctor",
         "flag_search",
         "counting",
+        "nvml_record",
         "explain",
         "profile_matrix",
         "profile_tasks",

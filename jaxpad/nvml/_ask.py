@@ -1,0 +1,79 @@
+"""Ask in a child with a time limit: a driver that hangs or crashes keeps that to the child."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from jaxpad import paths
+from jaxpad.nvml._kernel import SYSFS
+from jaxpad.nvml._kernel_log import KMSG
+from jaxpad.nvml._plain import from_plain
+from jaxpad.nvml._reading import Reading, absent, attempt
+from jaxpad.nvml._snapshot import Snapshot, unanswered
+
+LIMIT_S = 30.0  # a healthy driver answers in one second
+_LAST_WORDS_S = 1.0  # for a child that was killed to end
+
+
+def ask(
+    limit_s: float = LIMIT_S,
+    sysfs: Path = SYSFS,
+    kmsg: Path = KMSG,
+    environ: Mapping[str, str] | None = None,
+) -> Snapshot:
+    """`snapshot`, taken in a child that has `limit_s` seconds.
+
+    Raises nothing: where the child gives no answer, every reading of NVML says why.
+    """
+    words = ("jaxpad.nvml", "snapshot", str(sysfs), str(kmsg))
+    told = ask_module(words, limit_s, environ)
+    found = told.map(lambda plain: from_plain(Snapshot, plain))
+    return found.value or unanswered(found.reason or "no answer", sysfs, kmsg)
+
+
+def record(limit_s: float = LIMIT_S, environ: Mapping[str, str] | None = None) -> Reading[Any]:
+    """Every answer of NVML as a scenario of the tests, disguised in the child that asks.
+
+    Raises nothing: without a driver, or after `limit_s` seconds, the reading says why.
+    """
+    told = ask_module(("jaxpad.nvml", "record"), limit_s, environ)
+    refused = told.map(lambda found: found.get("error"))
+    return absent(refused.value) if refused.value else told
+
+
+def ask_module(
+    words: Sequence[str], limit_s: float, environ: Mapping[str, str] | None = None
+) -> Reading[Any]:
+    """What `python -m <words>` prints as JSON, or why there is none.
+
+    `environ` is the child's, by default this process's. A child that is stuck in the kernel
+    cannot be ended and is left behind.
+    """
+    argv = [sys.executable, "-m", *words]
+    variables = paths.importable(os.environ if environ is None else environ)
+    pipe = subprocess.PIPE
+    child = subprocess.Popen(argv, env=variables, stdout=pipe, stderr=pipe, text=True)
+    try:
+        printed, _ = child.communicate(timeout=limit_s)
+    except subprocess.TimeoutExpired:
+        _end(child)
+        return absent(f"TimeoutExpired: no answer within {limit_s:g} s")
+    if child.returncode:
+        return absent(f"ended: the child that asked ended with code {child.returncode}")
+    return attempt(json.loads, printed)
+
+
+def _end(child: subprocess.Popen[str]) -> None:
+    child.kill()
+    try:
+        child.communicate(timeout=_LAST_WORDS_S)
+    except subprocess.TimeoutExpired:
+        for stream in (child.stdout, child.stderr):
+            if stream:
+                stream.close()
