@@ -1,4 +1,4 @@
-"""Tables in README.md and docs/ that are made from the code, the configs and measurements.
+"""Tables and pictures in docs/ that are made from the code, the configs and measurements.
 
 A table stands between two marks, `<!-- NAME: begin (invoke docs) -->` and
 `<!-- NAME: end -->`; `invoke docs` renews what is between them.
@@ -13,7 +13,7 @@ import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from jaxpad import profiles, runner
+from jaxpad import matrix, profiles, runner
 from jaxpad.report import fields
 from jaxpad.upkeep import checkout
 
@@ -40,6 +40,20 @@ def tables(home: Path) -> dict[str, Callable[[], str]]:
         "fields": fields.table,
         "profiles": profiles_table,
         "measured": lambda: measured_table(home / "benchmarks" / "results.json"),
+        "builds": lambda: matrix.builds(matrix.read()),
+        "gpus": matrix.architectures,
+        "matrix": lambda: matrix.shipped_table(matrix.read()),
+        "peers": lambda: matrix.peers_table(matrix.read()),
+        "hiding": lambda: matrix.latency_hiding(matrix.read()),
+        "triton": lambda: matrix.triton_gemm_any(matrix.read()),
+    }
+
+
+def pictures(home: Path) -> dict[Path, Callable[[], str]]:
+    """Where each picture is, and what draws it."""
+    return {
+        home / "docs" / "matrix.svg": lambda: matrix.svg(matrix.read(), peers=False),
+        home / "docs" / "peers.svg": lambda: matrix.svg(matrix.read(), peers=True),
     }
 
 
@@ -87,12 +101,14 @@ def docs(home: Path, *, check: bool) -> int:
 
 
 def renew(home: Path, *, check: bool) -> list[Path]:
-    """Renew every page, or with `check` only say which are out of date."""
-    stale = []
-    for page in pages(home):
-        text = page.read_text()
-        if (new := renewed(text, tables(home))) != text:
-            stale.append(page)
-            if not check:
-                page.write_text(new)
+    """Renew every page and picture, or with `check` only say which are out of date."""
+    fresh = {page: renewed(page.read_text(), tables(home)) for page in pages(home)}
+    fresh |= {file: draw() for file, draw in pictures(home).items()}
+    stale = [file for file, text in fresh.items() if not _holds(file, text)]
+    for file in () if check else stale:
+        file.write_text(fresh[file])
     return stale
+
+
+def _holds(file: Path, text: str) -> bool:
+    return file.exists() and file.read_text() == text

@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import jaxpad
-from jaxpad import devices, flags, profiles
+from jaxpad import devices, flags, matrix, profiles
 from jaxpad.errors import UsageError
 
 SHARE = Path("/usr/local/share/jaxpad")
@@ -29,8 +29,9 @@ def prove(base: str, cuda: str, environ: Mapping[str, str], share: Path = SHARE)
     """
     version = flags.jaxlib_version()
     for name in profiles.names():
-        for note in flags.check(profiles.load(name)):
-            sys.stdout.write(f"note: {note}\n")
+        profile = profiles.load(name)
+        for note in filter(None, [*flags.check(profile), matrix.unproven(profile)]):
+            sys.stdout.write(f"note: {name}: {note}\n")
     _baked(environ, version)
     share.mkdir(parents=True, exist_ok=True)
     profiles.write(share / "profiles", version)

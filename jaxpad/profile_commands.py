@@ -10,7 +10,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from jaxpad import flags, profiles
+from jaxpad import flags, matrix, profiles
 
 
 def list_(*, as_json: bool) -> int:
@@ -47,8 +47,8 @@ def check(name: str | None, *, as_json: bool) -> int:
     rows = []
     for one in [name] if name else profiles.names():
         profile = profiles.load(one)
-        notes = flags.check(profile)
-        rows.append({"name": profile.name, "accepted": True, "notes": list(notes)})
+        notes = [*flags.check(profile), *filter(None, [matrix.unproven(profile)])]
+        rows.append({"name": profile.name, "accepted": True, "notes": notes})
     _print(rows, as_json=as_json, columns=("name", "accepted", "notes"))
     return 0
 

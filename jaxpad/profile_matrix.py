@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import resource
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -67,10 +68,19 @@ def _compute(effort: effects.Effort, shown: Progress, file: Path) -> int:
     matrix.write(before.with_part(part), file)
     build = part.builds[0]
     sys.stdout.write(
-        f"{file}: {build.cells} cells, {build.programs} different programs, {build.seconds} s, "
-        f"at most {build.memory} MiB\n"
+        f"{file}: {build.cells} cells, {build.programs} different programs, "
+        f"{build.seconds} s of compiling in all, at most {_memory(effort.workers)} MiB of memory\n"
     )
     return 0
+
+
+def _memory(workers: int) -> int:
+    """MiB: this process's peak and the largest worker's for each; Linux counts in KiB."""
+    own, child = (
+        resource.getrusage(who).ru_maxrss
+        for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
+    )
+    return round((own + workers * child) / 1024)
 
 
 def _check(options: Options, effort: effects.Effort, shown: Progress, file: Path) -> int:

@@ -11,7 +11,17 @@ from jaxpad.matrix._again import Difference, again
 from jaxpad.matrix._compute import compute
 from jaxpad.matrix._file import FILE, read, write
 from jaxpad.matrix._model import Build, CellRow, Matrix
+from jaxpad.matrix._picture import svg
 from jaxpad.matrix._plan import GPUS, PEERS, peers, questions, shipped
+from jaxpad.matrix._proven import unproven
+from jaxpad.matrix._tables import (
+    architectures,
+    builds,
+    latency_hiding,
+    peers_table,
+    shipped_table,
+    triton_gemm_any,
+)
 
 __all__ = [
     "FILE",
@@ -22,10 +32,18 @@ __all__ = [
     "Difference",
     "Matrix",
     "again",
+    "architectures",
+    "builds",
     "compute",
+    "latency_hiding",
     "peers",
+    "peers_table",
     "questions",
     "read",
     "shipped",
+    "shipped_table",
+    "svg",
+    "triton_gemm_any",
+    "unproven",
     "write",
 ]

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import datetime
-import resource
-import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from jaxpad import effects, flags, host
 from jaxpad.matrix._model import Build, CellRow, Matrix
@@ -22,8 +20,7 @@ def compute(
     Raises UsageError as `effects.explain_all` does, NoProgramError where a workload does not
     compile without flags.
     """
-    version, begun = flags.jaxlib_version(), time.monotonic()
-    effort = effort or effects.Effort()
+    version = flags.jaxlib_version()
     answers = effects.explain_all(questions(names), effort, watcher)
     cells = tuple(CellRow.of(version, *pair) for pair in answers.outcomes.items())
     build = Build(
@@ -33,20 +30,20 @@ def compute(
         machine=_machine(),
         cells=len(cells),
         programs=len({(one.gpu, one.workload, one.digest) for one in cells if one.digest}),
-        seconds=round(time.monotonic() - begun),
-        memory=_memory(effort.workers),
+        seconds=_seconds(answers.outcomes),
     )
     rows = tuple(one.to_json() for one in answers.explanations)
     return Matrix((build,), cells, rows)
 
 
-def _memory(workers: int) -> int:
-    """MiB; Linux counts the resident set in KiB."""
-    own, child = (
-        resource.getrusage(who).ru_maxrss
-        for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
-    )
-    return round((own + workers * child) / 1024)
+def _seconds(found: Mapping[effects.Cell, effects.Outcome]) -> int:
+    """All compiles added up; cells that XLA reads alike were compiled once, to one program."""
+    programs = {
+        (cell.gpu, cell.workload, CellRow.of("", cell, one).digest, one.program.seconds)
+        for cell, one in found.items()
+        if one.program
+    }
+    return round(sum(seconds or 0 for *_, seconds in programs))
 
 
 def _machine() -> str:

@@ -17,8 +17,7 @@ class Build:
     """What one part of the matrix was computed with.
 
     `releases` are the packages that the answers hang on, `programs` how many different ones
-    the cells compile to. `seconds` of wall time; `memory` in MiB: the peak of the process,
-    and the largest peak of a worker for each of them.
+    the cells compile to. `seconds` are those of all compiles added up, each on one core.
     """
 
     jaxlib: str
@@ -28,7 +27,6 @@ class Build:
     cells: int
     programs: int
     seconds: int
-    memory: int
 
 
 @dataclass(frozen=True)

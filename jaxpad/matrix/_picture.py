@@ -6,7 +6,7 @@ import io
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from jaxpad.effects import Verdict
+from jaxpad.effects import DEFAULT, Verdict
 from jaxpad.matrix._model import Matrix
 from jaxpad.matrix._plan import GPUS, PEERS
 from jaxpad.matrix._summary import names, of_flag, strongest, values
@@ -24,7 +24,8 @@ _LOOKS = {
     Verdict.REJECTED: ("#D55E00", "V", "rejected value"),
     Verdict.FATAL: ("#000000", "F", "fatal"),
 }
-_ROW, _LABEL = 0.19, 5.6  # inches: a row's height, the names' width
+_DEFAULT = ("#EEEEEE", "=", "XLA's own default")
+_ROW, _NAME, _FLAG = 0.19, 1.7, 3.6  # inches: a row's height, a name's and a flag's width
 
 
 def svg(found: Matrix, *, peers: bool) -> str:
@@ -33,14 +34,15 @@ def svg(found: Matrix, *, peers: bool) -> str:
     from matplotlib.figure import Figure
 
     rows = _rows(found, peers)
-    height = _ROW * len(rows) + 1.3
+    height = _ROW * len(rows) + 1.5
     with rc_context({"svg.hashsalt": "jaxpad", "svg.fonttype": "none", "font.size": 7}):
-        figure = Figure(figsize=(_LABEL + 2.2 * len(found.builds), height))
-        left, top = _LABEL / figure.get_figwidth(), 1 - 0.75 / height
-        grid = {"left": left, "right": 0.99, "bottom": 0.4 / height, "top": top, "wspace": 0.06}
+        figure = Figure(figsize=(_NAME + _FLAG + 2.2 * len(found.builds), height))
+        left, top = (_NAME + _FLAG) / figure.get_figwidth(), 1 - 0.75 / height
+        grid = {"left": left, "right": 0.99, "bottom": 0.65 / height, "top": top, "wspace": 0.06}
         panels = figure.subplots(1, len(found.builds), sharey=True, squeeze=False, gridspec_kw=grid)
         for panel, build in zip(panels[0], found.builds, strict=True):
             _panel(panel, found, rows, build.jaxlib)
+        _profiles(panels[0][0], rows)
         _legend(figure)
         text = io.StringIO()
         figure.savefig(text, format="svg", metadata={"Date": None, "Creator": "invoke docs"})
@@ -64,10 +66,11 @@ def _panel(panel: Axes, found: Matrix, rows: Sequence[tuple[str, str, str]], jax
         for x, gpu in enumerate(GPUS):
             effect = strongest(of_flag(effects, name, gpu=gpu))
             if effect:
-                _mark(panel, x, y, Verdict(effect["verdict"]))
+                same = effect.get("reason") == DEFAULT
+                _mark(panel, x, y, _DEFAULT if same else _LOOKS[Verdict(effect["verdict"])])
     panel.set(xlim=(-0.5, len(GPUS) - 0.5), ylim=(len(rows) - 0.5, -0.5))
     panel.set_xticks(range(len(GPUS)), GPUS, rotation=90)
-    panel.set_yticks(range(len(rows)), [_label(rows, y) for y in range(len(rows))])
+    panel.set_yticks(range(len(rows)), [_label(name, value) for _, name, value in rows])
     panel.tick_params(length=0, top=False, labeltop=True, labelbottom=False)
     panel.set_xlabel(f"jaxlib {jaxlib}")
     for y in range(1, len(rows)):
@@ -77,28 +80,40 @@ def _panel(panel: Axes, found: Matrix, rows: Sequence[tuple[str, str, str]], jax
         side.set_visible(False)
 
 
-def _mark(panel: Any, x: int, y: int, verdict: Verdict) -> None:
+def _mark(panel: Any, x: int, y: int, look: tuple[str, str, str]) -> None:
     from matplotlib.patches import Rectangle
 
-    colour, letter, _ = _LOOKS[verdict]
+    colour, letter, _ = look
     panel.add_patch(Rectangle((x - 0.46, y - 0.44), 0.92, 0.88, color=colour, linewidth=0))
-    ink = "white" if verdict in (Verdict.FATAL, Verdict.REJECTED) else "black"
+    ink = "white" if letter in "FV" else "black"
     panel.text(x, y, letter, ha="center", va="center", color=ink, fontsize=6)
 
 
-def _label(rows: Sequence[tuple[str, str, str]], y: int) -> str:
-    """The profile's name stands at its first flag."""
-    profile, name, value = rows[y]
-    first = y == 0 or rows[y - 1][0] != profile
-    head = f"{profile.removeprefix(f'{PEERS}/')}:  " if first else ""
+def _label(name: str, value: str) -> str:
     shown = value if len(value) <= 24 else f"{value[:21]}..."
-    return f"{head}{name.removeprefix('xla_gpu_')}={shown}"
+    return f"{name.removeprefix('xla_gpu_')}={shown}"
+
+
+def _profiles(panel: Any, rows: Sequence[tuple[str, str, str]]) -> None:
+    """The profile's name stands at its first flag, at the far left."""
+    for y, (profile, _, _) in enumerate(rows):
+        if y == 0 or rows[y - 1][0] != profile:
+            panel.annotate(
+                profile.removeprefix(f"{PEERS}/"),
+                (0, y),
+                xycoords=("axes fraction", "data"),
+                xytext=(72 * (0.08 - _FLAG - _NAME), 0),
+                textcoords="offset points",
+                va="center",
+                weight="bold",
+            )
 
 
 def _legend(figure: Any) -> None:
     from matplotlib.patches import Patch
 
     patches = [
-        Patch(color=colour, label=f"{letter}  {what}") for colour, letter, what in _LOOKS.values()
+        Patch(color=colour, label=f"{letter}  {what}")
+        for colour, letter, what in (*_LOOKS.values(), _DEFAULT)
     ]
-    figure.legend(handles=patches, loc="lower center", ncols=len(patches), frameon=False)
+    figure.legend(handles=patches, loc="lower center", ncols=4, frameon=False)

@@ -6,13 +6,14 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from jaxpad import gpus, profiles
-from jaxpad.effects import Verdict
+from jaxpad.effects import DEFAULT, Verdict
 from jaxpad.matrix._model import Effects, Matrix
 from jaxpad.matrix._plan import GPUS, PEERS
 from jaxpad.matrix._summary import names, of_flag, strongest, values
 
 LATENCY_HIDING = "xla_gpu_enable_latency_hiding_scheduler"
 TRITON_GEMM_ANY = "xla_gpu_triton_gemm_any"
+_TIPS = f"{PEERS}/jax-docs-tips"
 _SHORT = {
     Verdict.CHANGES: "changes",
     Verdict.NO_EFFECT: "none",
@@ -32,22 +33,28 @@ def builds(found: Matrix) -> str:
             f"{build.cells:,}",
             f"{build.programs:,}",
             f"{build.seconds / 60:.0f} min",
-            f"{build.memory:,} MiB",
             build.machine,
             build.date,
         )
         for build in found.builds
     ]
-    head = ("jaxlib", "cells", "different programs", "took", "memory at most", "on", "date")
+    head = (
+        "jaxlib",
+        "cells",
+        "different programs",
+        "compiling, added up",
+        "on",
+        "date",
+    )
     return _table(head, rows)
 
 
-def shipped(found: Matrix) -> str:
+def shipped_table(found: Matrix) -> str:
     """For each of our profiles, what each flag does on each GPU."""
     return "\n".join(_profile(found, name) for name in _profiles(found) if PEERS not in name)
 
 
-def peers(found: Matrix) -> str:
+def peers_table(found: Matrix) -> str:
     """For each published flag set, how many flags do what, and which are dead or redundant."""
     head = ("flag set", "flags", "fatal", "rejected", "XLA's default", "no effect", "changes")
     others = ("undecided", "run time", "breaks")
@@ -58,13 +65,12 @@ def peers(found: Matrix) -> str:
 
 def latency_hiding(found: Matrix) -> str:
     """What the latency-hiding flag changes, by GPU, workload and jaxlib."""
-    return "\n".join(_by_gpu(found, "base", LATENCY_HIDING, build.jaxlib) for build in found.builds)
+    return "\n".join(_by_gpu(found, _TIPS, LATENCY_HIDING, build.jaxlib) for build in found.builds)
 
 
 def triton_gemm_any(found: Matrix) -> str:
     """The same for the flag that lets Triton take any GEMM."""
-    name = f"{PEERS}/jax-docs-tips"
-    return "\n".join(_by_gpu(found, name, TRITON_GEMM_ANY, b.jaxlib) for b in found.builds)
+    return "\n".join(_by_gpu(found, _TIPS, TRITON_GEMM_ANY, b.jaxlib) for b in found.builds)
 
 
 def _profiles(found: Matrix) -> tuple[str, ...]:
@@ -106,7 +112,7 @@ def _counted(found: Matrix, name: str) -> tuple[str, ...]:
     rows = found.effects_of(name, found.builds[-1].jaxlib)
     flags = names(rows)
     said = {flag: strongest(of_flag(rows, flag)) for flag in flags}
-    default = {flag for flag, one in said.items() if one and "own default" in one.get("reason", "")}
+    default = {flag for flag, one in said.items() if one and one.get("reason") == DEFAULT}
     words = [_word(one) for flag, one in said.items() if flag not in default]
     kinds = ("fatal", "rejected", None, "none", "changes", "undecided", "run time", "breaks")
     counts = (len(default) if kind is None else words.count(kind) for kind in kinds)
@@ -133,10 +139,7 @@ def _told(rows: Sequence[Effects], flag: str, jaxlib: str) -> str:
     effect = strongest(of_flag(rows, flag, jaxlib=jaxlib))
     if effect is None:
         return ""
-    reason = effect.get("reason", "")
-    if effect["verdict"] == Verdict.NO_EFFECT and reason:
-        return "none: XLA's own default"
-    return str(effect["verdict"])
+    return "XLA's own default" if effect.get("reason") == DEFAULT else str(effect["verdict"])
 
 
 def _by_gpu(found: Matrix, profile: str, flag: str, jaxlib: str) -> str:
