@@ -123,5 +123,5 @@ def test_load_no_file(tmp_path: Path) -> None:
 def test_load_no_name() -> None:
     with pytest.raises(UsageError, match=r"no profile is called 'bas' \(.*did you mean base\?"):
         profiles.load("bas")
-    with pytest.raises(UsageError, match="there are base, debug, .* and tp$"):
+    with pytest.raises(UsageError, match=r"there are base, debug, .* and tp$"):
         profiles.load("zzzz")
