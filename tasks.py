@@ -16,9 +16,9 @@ if (HOME / "jaxpad").is_dir():  # a checkout that is not installed
     sys.path.insert(0, str(HOME))
 
 from jaxpad import profile_tasks  # noqa: E402
+from jaxpad.node_tasks import doctor, health, nvml_record  # noqa: E402
 from jaxpad.tasking import (  # noqa: E402
     DRY_RUN,
-    JSON,
     PROFILE,
     call,
     command,
@@ -128,27 +128,6 @@ def smoke(
     perform("smoke_command", locals())
 
 
-@command(
-    help={
-        "image": "an image whose CUDA the driver must be new enough for",
-        "engine": "docker or podman; default: both",
-        "json": JSON,
-    }
-)
-def doctor(_c: Context, image: str = "", engine: str = "", json: bool = False) -> None:
-    """Say what this host lacks for GPU containers, and the remedy."""
-    perform("doctor", locals())
-
-
-@command(
-    help={"out": "the file to write", "json": "print it as JSON on stdout, write nothing"},
-    name="record",
-)
-def nvml_record(_c: Context, out: str = "nvml-recording.toml", json: bool = False) -> None:
-    """Write down what NVML answers here, without names and serials, for tests to play back."""
-    perform("nvml_record", locals())
-
-
 @command(help={"upgrade": "take newer versions where there are some"})
 def lock(_c: Context, upgrade: bool = False) -> None:
     """Renew the hash-pinned requirements/*.txt from requirements/*.in."""
@@ -173,6 +152,6 @@ def test(_c: Context, k: str = "") -> None:
     call("upkeep:test", HOME, select=k)
 
 
-namespace = Collection(build, launch, smoke, doctor, lock, lint, docs, test)
+namespace = Collection(build, launch, smoke, doctor, health, lock, lint, docs, test)
 namespace.add_collection(Collection.from_module(profile_tasks, name="profile"))
 namespace.add_collection(Collection("nvml", nvml_record))

@@ -52,7 +52,12 @@ def _usage_errors() -> Iterator[None]:
     try:
         yield
     except ParseError as error:
-        raise Exit(f"jaxpad: {error}; see jaxpad --list", code=USAGE_ERROR) from error
+        raise Exit(f"jaxpad: {error}; see jaxpad --list", code=_usage_code()) from error
+
+
+def _usage_code() -> int:
+    """2, but what Nagios reads as unknown where it asks: to it 2 is a fault of the node."""
+    return Verdict.INCONCLUSIVE.exit_code if "--nagios" in sys.argv else USAGE_ERROR
 
 
 def _tasks() -> Collection:

@@ -89,3 +89,10 @@ def test_profile_check_of_a_dead_flag(tmp_path: Path) -> None:
 def test_docs_are_up_to_date() -> None:
     done = run("docs", "--check")
     assert done.returncode == 0, f"renew them with invoke docs: {done.stderr}"
+
+
+def test_nagios_takes_no_2_for_a_slip() -> None:
+    """To Nagios 2 is a fault of the node; an option mistyped in its configuration is none."""
+    done = run("health", "--nagios", "--no-such-option")
+    assert done.returncode == 3
+    assert "no-such-option" in done.stderr

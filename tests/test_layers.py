@@ -15,7 +15,7 @@ ROWS = (
     ("errors", "verdict", "results", "checks", "paths", "profiles", "gpus", "drivers"),
     ("host", "nvml", "flags", "recorder", "workloads"),
     ("devices", "platforms", "facts", "aot", "schedule"),
-    ("throughput", "runner", "engines", "effects"),
+    ("throughput", "runner", "engines", "effects", "health"),
     ("report", "containers", "matrix"),
     (
         "smoke",
@@ -30,6 +30,8 @@ ROWS = (
         "doctor",
         "flag_search",
         "counting",
+        "health_command",
+        "node_tasks",
         "nvml_record",
         "explain",
         "profile_matrix",

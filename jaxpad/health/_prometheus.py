@@ -1,0 +1,114 @@
+"""The findings for Prometheus, by way of node_exporter's textfile collector.
+
+https://prometheus.io/docs/instrumenting/exposition_formats/: no time stamps, as the
+collector takes none.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import jaxpad
+from jaxpad.errors import UsageError
+from jaxpad.health._finding import Finding
+from jaxpad.health._report import Health
+from jaxpad.health._subject import printable
+from jaxpad.verdict import Verdict
+
+Sample = tuple[dict[str, str], float]
+
+# The number behind a question: its metric, what it says, and what makes it the base unit.
+NUMBERS = {
+    "speed": ("nvml_seconds", "Time in which NVML answered all questions once started", 1.0),
+    "ports": ("infiniband_ports_active", "InfiniBand ports that are active", 1.0),
+    "ecc": ("gpu_ecc_uncorrected_errors", "Uncorrected errors since the driver was loaded", 1.0),
+    "rows": ("gpu_remapped_rows", "Rows of memory that were replaced", 1.0),
+    "pages": ("gpu_retired_pages", "Pages of memory that were retired", 1.0),
+    "memory": ("gpu_memory_bytes", "Memory as the driver reports it", 1e9),
+    "temperature": ("gpu_temperature_celsius", "Temperature of the GPU", 1.0),
+    "power": ("gpu_power_limit_watts", "Power limit in force", 1.0),
+    "pcie": ("gpu_pcie_width_lanes", "Width of the PCIe link", 1.0),
+    "replays": ("gpu_pcie_replays", "PCIe replays since the driver was loaded", 1.0),
+    "nvlink": ("gpu_nvlinks_active", "NVLinks that are up", 1.0),
+    "xid": ("gpu_xid_errors", "Xid errors of the GPU in the kernel's log", 1.0),
+}
+
+
+def prometheus(health: Health) -> str:
+    """All metrics as text."""
+    return "".join(
+        f"# HELP jaxpad_health_{name} {words}\n# TYPE jaxpad_health_{name} gauge\n"
+        + "".join(f"jaxpad_health_{name}{_labels(labels)} {value!r}\n" for labels, value in samples)
+        for name, words, samples in _metrics(health)
+        if samples
+    )
+
+
+def _metrics(health: Health) -> Iterator[tuple[str, str, list[Sample]]]:
+    info = {"driver_version": health.driver or "", "jaxpad_version": jaxpad.__version__}
+    code = float(health.verdict.exit_code)
+    yield "info", "Versions of the driver and of jaxpad", [(info, 1.0)]
+    yield "exit_code", "0 pass or not applicable, 1 fail, 3 inconclusive", [({}, code)]
+    yield "gpus", "GPUs that NVML lists", [({}, float(health.gpus))]
+    yield "duration_seconds", "Time the check took", [({}, round(health.seconds, 6))]
+    yield "timestamp_seconds", "When the check ended, Unix time", [({}, round(health.unix_s, 3))]
+    yield "failed", "Whether the question failed", _states(health, Verdict.FAIL)
+    yield "inconclusive", "Whether it is inconclusive", _states(health, Verdict.INCONCLUSIVE)
+    for question, (name, words, factor) in NUMBERS.items():
+        found = [one for one in health.findings if one.name == question]
+        yield (
+            name,
+            words,
+            [(_place(one), one.value * factor) for one in found if one.value is not None],
+        )
+
+
+def _states(health: Health, verdict: Verdict) -> list[Sample]:
+    return [
+        ({"question": one.name} | _place(one), float(one.verdict is verdict))
+        for one in health.findings
+    ]
+
+
+def _place(one: Finding) -> dict[str, str]:
+    return {} if one.gpu is None else {"gpu": str(one.gpu)}
+
+
+def _labels(labels: dict[str, str]) -> str:
+    quoted = (f'{name}="{_escaped(value)}"' for name, value in labels.items())
+    return f"{{{','.join(quoted)}}}" if labels else ""
+
+
+def _escaped(text: str) -> str:
+    return printable(text).replace("\\", "\\\\").replace('"', '\\"')
+
+
+def write(health: Health, file: Path) -> None:
+    """Write the metrics whole or not at all: node_exporter may read at any moment.
+
+    Raises UsageError for a file that the collector would not read or that cannot be written.
+    """
+    if file.suffix != ".prom":
+        raise UsageError(f"--textfile {file}: node_exporter reads only names that end in .prom")
+    try:
+        _replace(file, prometheus(health))
+    except OSError as error:
+        raise UsageError(f"--textfile {file}: {error.strerror or error}; mend it") from None
+
+
+def _replace(file: Path, text: str) -> None:
+    # Not .prom, lest the unfinished file is read; readable by the exporter's user.
+    handle, name = tempfile.mkstemp(dir=file.parent, prefix=f".{file.name}.", suffix=".tmp")
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8") as unfinished:
+            unfinished.write(text)
+            unfinished.flush()
+            os.fchmod(handle, 0o644)
+            os.fsync(handle)
+        Path(name).replace(file)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise

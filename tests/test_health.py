@@ -1,0 +1,159 @@
+"""The `health` command: its options, its exit codes, its table and JSON."""
+
+from __future__ import annotations
+
+import dataclasses
+import io
+import json
+import re
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+from helpers import HOME, environ
+from jaxpad import health, health_command
+from jaxpad.errors import UsageError
+from jaxpad.health import Finding, Health
+from jaxpad.health_command import Options
+from jaxpad.verdict import Verdict
+from test_health_machine import eight
+
+
+@pytest.fixture
+def h100(tmp_path: Path) -> dict[str, Any]:
+    return eight(tmp_path)
+
+
+def told(*findings: Finding, **more: Any) -> Health:
+    """A check that found this."""
+    return replace(Health(findings, 8, "580.95.05", seconds=0.25, unix_s=1.8e9), **more)
+
+
+def finding(verdict: Verdict, name: str = "ecc", gpu: int | None = 0, **more: Any) -> Finding:
+    fields = {"seen": "2 errors", "remedy": "reset it" if verdict is Verdict.FAIL else ""} | more
+    return Finding(name, "Is it?", gpu, "GPU-1", verdict, **fields)
+
+
+def run(*options: str, **added: str) -> subprocess.CompletedProcess[str]:
+    """`health_command` in a child of its own, as `jaxpad health` calls it."""
+    code = (
+        "import sys\nfrom invoke import Exit\nfrom jaxpad import tasking\n"
+        "words = dict(word.split('=') for word in sys.argv[1:])\n"
+        "try:\n    tasking.perform('health_command', words)\n"
+        "except Exit as left:\n    sys.stderr.write(left.message or '')\n    sys.exit(left.code)\n"
+    )
+    argv = [sys.executable, "-c", code, *options]
+    return subprocess.run(argv, env=environ(**added), cwd=HOME, capture_output=True, text=True)
+
+
+def test_this_machine() -> None:
+    """Whatever it is, the code goes with the verdict and nothing is on stderr."""
+    done = run("json=1")
+    said = json.loads(done.stdout)
+    assert (done.returncode, done.stderr) == (Verdict(said["verdict"]).exit_code, "")
+
+
+def test_json(h100: dict[str, Any], capsys: pytest.CaptureFixture[str]) -> None:
+    assert health_command.health_command(Options(json=True, expect="9"), **h100) == 1
+    said = json.loads(capsys.readouterr().out, parse_constant=pytest.fail)
+    assert (said["verdict"], said["gpus"], said["driver"]) == ("fail", 8, "580.95.05")
+    wrong = [one for one in said["findings"] if one["verdict"] == "fail"]
+    assert [(one["name"], one["value"], one["bound"]) for one in wrong] == [("count", 8.0, "9")]
+
+
+def test_redacted_unless_asked(h100: dict[str, Any], capsys: pytest.CaptureFixture[str]) -> None:
+    health_command.health_command(Options(json=True), **h100)
+    hidden = capsys.readouterr().out
+    assert '"uuid": "GPU-5c1a<redacted>"' in hidden
+    for secret in ("python3", "5c1ab3", "165402301", "name=ann"):
+        assert secret not in hidden
+    health_command.health_command(Options(json=True, no_redact=True), **h100)
+    told = capsys.readouterr().out
+    assert "GPU-5c1ab303-0d5e-4f6a-9b70-8d2e4c6fa103" in told
+    assert "/usr/bin/python3" in told
+
+
+def test_home_of_a_thresholds_file_is_hidden(tmp_path: Path, monkeypatch: Any) -> None:
+    file = tmp_path / "own.toml"
+    file.write_text("pcie_replays_most = 5\n")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    found = told(overrides=health.overrides(health.load(file)))
+    assert health_command.hidden(found).overrides[0].endswith("(~/own.toml, instead of 80)")
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        Options(expect="eight"),
+        Options(expect="-1"),
+        Options(expect="٣"),
+        Options(thresholds="/nowhere/own.toml"),
+        Options(textfile="/nowhere/gpus.prom"),
+        Options(textfile="gpus.txt"),
+        Options(nagios=True, json=True),
+    ],
+)
+def test_usage_errors(
+    h100: dict[str, Any], options: Options, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """One sentence; for Nagios it is UNKNOWN."""
+    with pytest.raises(UsageError) as error:
+        health_command._run(options, **h100)
+    assert "\n" not in str(error.value)
+    capsys.readouterr()
+    assert health_command.health_command(replace(options, nagios=True), **h100) == 3
+    assert re.fullmatch(r"JAXPAD UNKNOWN - [^|\n]+\n", capsys.readouterr().out)
+
+
+def test_usage_error_is_2() -> None:
+    done = run("expect=many")
+    assert done.returncode == 2
+    assert done.stderr.startswith("jaxpad: --expect 'many' is no number of GPUs")
+
+
+def test_bug_of_ours_is_unknown(monkeypatch: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    def broken(*_: Any, **__: Any) -> Health:
+        raise ZeroDivisionError("division |\nby zero")
+
+    monkeypatch.setattr(health, "check", broken, raising=False)
+    assert health_command.health_command(Options(nagios=True)) == 3
+    out = capsys.readouterr().out
+    assert out == "JAXPAD UNKNOWN - ZeroDivisionError: division / by zero\n"
+
+
+def shown(found: Health, width: int = 100) -> list[str]:
+    out = io.StringIO()
+    health_command.show(found, Console(file=out, width=width))
+    return [line.rstrip() for line in out.getvalue().splitlines()]
+
+
+def test_verdict_first_remedies_last() -> None:
+    bad = [finding(Verdict.FAIL, gpu=gpu) for gpu in (1, 2, 3, 6)]
+    lines = shown(told(finding(Verdict.PASS), *bad, overrides=("a = 1 (own.toml)",)))
+    assert lines[0].startswith("fail: ")
+    assert lines[3].split() == ["fail", "ecc", "1-3,6", "2", "errors"]
+    assert lines[-1] == "GPU 1-3,6 ecc: reset it"
+    assert "changed bound: a = 1 (own.toml)" in lines
+
+
+@pytest.mark.parametrize("width", [50, 120])
+def test_table_keeps_to_the_width(width: int) -> None:
+    long = finding(Verdict.FAIL, seen="[red]very long " * 30, remedy="do a lot " * 30)
+    lines = shown(told(long), width)
+    assert max(map(len, lines)) <= width
+    assert sum(line.count("[red]") for line in lines) == 30
+
+
+def test_page_names_every_question_and_option() -> None:
+    page = (HOME / "docs/health.md").read_text()
+    notes = {"persistence"}
+    assert [
+        q.name for q in health.QUESTIONS if f"| {q.name} |" not in page and q.name not in notes
+    ] == []
+    options = [field.name.replace("_", "-") for field in dataclasses.fields(Options)]
+    assert [name for name in options if f"`--{name}" not in page] == []
