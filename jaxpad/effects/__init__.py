@@ -11,11 +11,12 @@ from jaxpad.effects._cache import releases
 from jaxpad.effects._compute import Effort, Watcher, compute, fresh
 from jaxpad.effects._explain import cells, explain, explain_all, told
 from jaxpad.effects._explanation import Answers, Explanation, FlagEffects, Question
-from jaxpad.effects._judge import DEFAULT, Effect, Verdict
+from jaxpad.effects._judge import DEFAULT, NEITHER, Effect, Verdict
 from jaxpad.effects._model import Cell, NoProgramError, Outcome
 
 __all__ = [
     "DEFAULT",
+    "NEITHER",
     "Answers",
     "Cell",
     "Effect",

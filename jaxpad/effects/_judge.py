@@ -28,6 +28,7 @@ class Verdict(enum.StrEnum):
 _DEVICE = re.compile(r"Failed to get configs|No supported config|deviceless|autotun", re.IGNORECASE)
 
 REFUSED = (Verdict.FATAL, Verdict.REJECTED)
+NEITHER = "it does not compile with the flag or without"
 DEFAULT = "this is XLA's own default"
 
 
@@ -74,7 +75,7 @@ def _broken(before: Outcome, after: Outcome) -> Effect:
     kernels on breaks nothing.
     """
     if before.program is None and after.program is None:
-        why = f"it does not compile with the flag or without: {after.message}"
+        why = f"{NEITHER}: {after.message}"
         return Effect(Verdict.UNDECIDED, reason=why)
     failed = after if after.program is None else before
     undecided = not failed.lasting or _DEVICE.search(failed.message)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from jaxpad.effects import Verdict
+from jaxpad.effects import NEITHER, Verdict
 from jaxpad.matrix._model import Effects
 
 # From what stops a process to what does nothing.
@@ -27,12 +27,18 @@ def strongest(effects: Iterable[Mapping[str, Any]]) -> Mapping[str, Any] | None:
 
 
 def of_flag(rows: Iterable[Effects], name: str, **where: str) -> Iterator[Mapping[str, Any]]:
-    """What a flag does alone and left out, in the rows that match."""
+    """What a flag does alone and left out, in the rows that match.
+
+    Where the whole profile does not compile, what leaving a flag out does says nothing.
+    """
     for row in rows:
         if all(row[key] == value for key, value in where.items()):
             for flag in row["flags"]:
                 if flag["name"] == name:
-                    yield from (flag["alone"], flag["left_out"])
+                    both = (flag["alone"], flag["left_out"])
+                    yield from (
+                        one for one in both if not one.get("reason", "").startswith(NEITHER)
+                    )
 
 
 def names(rows: Iterable[Effects]) -> tuple[str, ...]:
