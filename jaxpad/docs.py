@@ -43,6 +43,7 @@ def tables(home: Path) -> dict[str, Callable[[], str]]:
         "builds": lambda: matrix.builds(matrix.read()),
         "gpus": matrix.architectures,
         "matrix": lambda: matrix.shipped_table(matrix.read()),
+        "model": lambda: matrix.model_table(matrix.read()),
         "peers": lambda: matrix.peers_table(matrix.read()),
         "hiding": lambda: matrix.latency_hiding(matrix.read()),
         "triton": lambda: matrix.triton_gemm_any(matrix.read()),

@@ -97,6 +97,14 @@ def test_shipped_flag_is_taken(kept: Matrix) -> None:
                 assert not any(one.get("reason") == effects.DEFAULT for one in said)
 
 
+@pytest.mark.parametrize("name", sorted({*profiles.names()} - {"debug", "deterministic"}))
+def test_profile_exposes_no_more(kept: Matrix, name: str) -> None:
+    """By the roofline model, on every GPU it is for."""
+    for row in kept.effects_of(name):
+        before, after = matrix.exposed_us(row) or (0, 0)
+        assert after <= before, (name, row["gpu"], row["workload"], row["jaxlib"])
+
+
 def test_nvidia_dead_flags(kept: Matrix) -> None:
     for jaxlib in JAXLIBS:
         rows = kept.effects_of("peers/nvidia-gpu-performance", jaxlib)

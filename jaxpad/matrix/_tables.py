@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -13,6 +14,9 @@ from jaxpad.matrix._summary import names, of_flag, strongest, values
 
 LATENCY_HIDING = "xla_gpu_enable_latency_hiding_scheduler"
 TRITON_GEMM_ANY = "xla_gpu_triton_gemm_any"
+_EXPOSED = re.compile(
+    r"(?P<after>[\d.]+) us of communication exposed instead of (?P<before>[\d.]+)"
+)
 _TIPS = f"{PEERS}/jax-docs-tips"
 _SHORT = {
     Verdict.CHANGES: "changes",
@@ -52,6 +56,29 @@ def builds(found: Matrix) -> str:
 def shipped_table(found: Matrix) -> str:
     """For each of our profiles, what each flag does on each GPU."""
     return "\n".join(_profile(found, name) for name in _profiles(found) if PEERS not in name)
+
+
+def model_table(found: Matrix) -> str:
+    """What the roofline model says of each profile as a whole, where it says anything."""
+    rows = [
+        (f"`{row['profile']}`", row["workload"], row["gpu"], row["jaxlib"], *exposed)
+        for name in _profiles(found)
+        if PEERS not in name
+        for row in found.effects_of(name)
+        if (exposed := exposed_us(row))
+    ]
+    head = ("profile", "workload", "GPU", "jaxlib", "by default, us", "under the profile, us")
+    return _table(head, [(*words, str(before), str(after)) for *words, before, after in rows])
+
+
+def exposed_us(row: Effects) -> tuple[float, float] | None:
+    """Communication that no compute hides, by default and under the whole profile, modelled.
+
+    None where the model says nothing or the profile changes nothing in it.
+    """
+    found = (_EXPOSED.match(change) for change in row["whole"].get("changes", ()))
+    one = next(filter(None, found), None)
+    return (float(one["before"]), float(one["after"])) if one else None
 
 
 def peers_table(found: Matrix) -> str:
@@ -124,6 +151,7 @@ def _peer(found: Matrix, name: str) -> str:
     rows = found.effects_of(name)
     where = ", ".join(dict.fromkeys(f"{row['workload']} on {row['gpu']}" for row in rows))
     text = [f"**{name.partition('/')[2]}**: {profiles.load(name).description}. For {where}.\n"]
+    text += [_broken(row) for row in rows if row["whole"]["verdict"] == Verdict.BREAKS]
     value = values(rows)
     lines = [
         (
@@ -133,6 +161,11 @@ def _peer(found: Matrix, name: str) -> str:
         for flag in names(rows)
     ]
     return "\n".join([*text, _table(("flag", *(b.jaxlib for b in found.builds)), lines)])
+
+
+def _broken(row: Effects) -> str:
+    place = f"{row['workload']} on {row['gpu']} with jaxlib {row['jaxlib']}"
+    return f"All of it together breaks {place}: `{row['whole']['reason'][:100]}…`\n"
 
 
 def _told(rows: Sequence[Effects], flag: str, jaxlib: str) -> str:
