@@ -2,14 +2,29 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from rich import progress
 from rich.console import Console
 
-from jaxpad.effects import Watcher
+from jaxpad.effects import NoProgramError, Watcher
 
 INTERRUPTED = 130  # 128 and SIGINT's number, as shells say it
+
+
+def run(work: Callable[[Progress], int]) -> int:
+    """The exit code of `work`: 1 where nothing compiles to hold a flag to, 130 after Ctrl-C."""
+    shown = Progress()
+    try:
+        return work(shown)
+    except NoProgramError as error:
+        sys.stderr.write(f"jaxpad: {error}\n")
+        return 1
+    except KeyboardInterrupt:
+        sys.stderr.write(f"jaxpad: interrupted; {shown.said()} and kept, run it again to go on\n")
+        return INTERRUPTED
 
 
 @dataclass

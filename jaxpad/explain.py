@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 import json as json_
 import sys
 from dataclasses import dataclass
 
 from rich.console import Console
 
-from jaxpad import effects, gpus, profiles, workloads
-from jaxpad.counting import INTERRUPTED, Progress
+from jaxpad import counting, effects, gpus, profiles, workloads
 
 
 @dataclass(frozen=True)
@@ -34,18 +34,14 @@ def explain(options: Options) -> int:
         workload=workloads.load(options.workload),
         against=profiles.load(options.against) if options.against else None,
     )
-    shown = Progress()
-    try:
-        with shown.bar:
-            found = effects.explain(question, watcher=shown.watcher())
-    except effects.NoProgramError as error:
-        sys.stderr.write(f"jaxpad: {error}\n")
-        return 1
-    except KeyboardInterrupt:
-        sys.stderr.write(f"jaxpad: interrupted; {shown.said()} and kept, run it again to go on\n")
-        return INTERRUPTED
+    return counting.run(functools.partial(_explain, question, as_json=options.json))
+
+
+def _explain(question: effects.Question, shown: counting.Progress, *, as_json: bool) -> int:
+    with shown.bar:
+        found = effects.explain(question, watcher=shown.watcher())
     sys.stderr.write(f"{shown.said()}\n")
-    _print(found, as_json=options.json)
+    _print(found, as_json=as_json)
     return 1 if found.refused else 0
 
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 import resource
 import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from jaxpad import effects, flags, matrix
-from jaxpad.counting import INTERRUPTED, Progress
+from jaxpad import counting, effects, flags, matrix
+from jaxpad.counting import Progress
 from jaxpad.errors import UsageError
 
 
@@ -31,19 +32,10 @@ def profile_matrix(options: Options) -> int:
     """
     effort = effects.Effort(workers=_number("--workers", options.workers, least=1))
     file = Path(options.out) if options.out else matrix.FILE
-    shown = Progress()
-    try:
-        if options.dry_run:
-            return _count()
-        if options.check:
-            return _check(options, effort, shown, file)
-        return _compute(effort, shown, file)
-    except effects.NoProgramError as error:
-        sys.stderr.write(f"jaxpad: {error}\n")
-        return 1
-    except KeyboardInterrupt:
-        sys.stderr.write(f"jaxpad: interrupted; {shown.said()} and kept, run it again to go on\n")
-        return INTERRUPTED
+    if options.dry_run:
+        return _count()
+    work = functools.partial(_check, options) if options.check else _compute
+    return counting.run(functools.partial(work, effort, file))
 
 
 def _names() -> tuple[str, ...]:
@@ -60,7 +52,7 @@ def _count() -> int:
     return 0
 
 
-def _compute(effort: effects.Effort, shown: Progress, file: Path) -> int:
+def _compute(effort: effects.Effort, file: Path, shown: Progress) -> int:
     before = matrix.read(file)
     _count()
     with shown.bar:
@@ -83,7 +75,7 @@ def _memory(workers: int) -> int:
     return round((own + workers * child) / 1024)
 
 
-def _check(options: Options, effort: effects.Effort, shown: Progress, file: Path) -> int:
+def _check(options: Options, effort: effects.Effort, file: Path, shown: Progress) -> int:
     sample, seed = _number("--sample", options.sample), _number("--seed", options.seed)
     with shown.bar:
         found = matrix.again(matrix.read(file), sample, seed, effort, shown.watcher())
