@@ -78,5 +78,10 @@ def _broken(before: Outcome, after: Outcome) -> Effect:
         why = f"{NEITHER}: {after.message}"
         return Effect(Verdict.UNDECIDED, reason=why)
     failed = after if after.program is None else before
-    undecided = not failed.lasting or _DEVICE.search(failed.message)
+    undecided = not failed.lasting or wants_device(failed.message)
     return Effect(Verdict.UNDECIDED if undecided else Verdict.BREAKS, reason=failed.message)
+
+
+def wants_device(message: str) -> bool:
+    """Whether XLA could not choose a kernel because there is no device to time them on."""
+    return bool(_DEVICE.search(message))

@@ -9,6 +9,7 @@ from typing import Any
 
 from jaxpad.effects import _wire
 from jaxpad.effects._child import Child, DiedError
+from jaxpad.effects._judge import wants_device
 from jaxpad.effects._model import Cell, Outcome, Task, Words
 from jaxpad.errors import UsageError
 
@@ -82,8 +83,8 @@ class _Hand(threading.Thread):
         words = task.cell.words
         if task.options is not None:
             answer = self._ask((), task.cell, task.options)
-            if isinstance(answer, Outcome) or "broken" not in answer or not words:
-                return _read(answer)  # what only the compile options break is not broken
+            if isinstance(answer, Outcome) or not words or not _by_options(answer):
+                return _read(answer)
         answer = self._ask(words, task.cell, {})
         if words:
             self._end(words)
@@ -111,6 +112,11 @@ class _Hand(threading.Thread):
             child.close()
 
 
+def _by_options(answer: dict[str, Any]) -> bool:
+    """Whether it may be the options that broke the compile, and XLA_FLAGS would not."""
+    return "broken" in answer and not wants_device(_first_line(answer["broken"]))
+
+
 def _read(answer: dict[str, Any] | Outcome) -> Outcome:
     if isinstance(answer, Outcome):
         return answer
@@ -118,4 +124,8 @@ def _read(answer: dict[str, Any] | Outcome) -> Outcome:
         raise UsageError(answer["usage"])
     if "program" in answer:
         return Outcome(_wire.program(answer["program"]))
-    return Outcome(message=" ".join(answer["broken"].strip().splitlines()[0].split())[:500])
+    return Outcome(message=_first_line(answer["broken"]))
+
+
+def _first_line(said: str) -> str:
+    return " ".join(said.strip().splitlines()[0].split())[:500]
