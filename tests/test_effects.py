@@ -114,7 +114,7 @@ def test_odd_flags(cache: Path, tmp_path: Path) -> None:
         "xla_gpu_no_such_flag": "1",
         "xla_gpu_autotune_level": "x",
         "xla_gpu_nccl_termination_timeout_seconds": "100",
-        "xla_gpu_exhaustive_tiling_search": "false",
+        "xla_gpu_filter_kernels_spilling_registers_on_autotuning": "false",
         "xla_gpu_deterministic_ops": "true",
     }
     told = explain(cache, profile(tmp_path, **odd), "a100-sxm-80", "dense")
@@ -123,7 +123,7 @@ def test_odd_flags(cache: Path, tmp_path: Path) -> None:
         "xla_gpu_no_such_flag": "fatal",
         "xla_gpu_autotune_level": "rejected value",
         "xla_gpu_nccl_termination_timeout_seconds": "run time only",
-        "xla_gpu_exhaustive_tiling_search": "undecided without a device",
+        "xla_gpu_filter_kernels_spilling_registers_on_autotuning": "undecided without a device",
         "xla_gpu_deterministic_ops": "undecided without a device",
     }
     assert "does not know" in told.flag("xla_gpu_no_such_flag")["alone"]["reason"]
@@ -219,7 +219,7 @@ def test_unknown_names(cache: Path, words: tuple[str, ...], said: str) -> None:
 
 
 def test_interrupt_keeps_what_is_done(tmp_path: Path) -> None:
-    words = ("debug", "h100-sxm", "dense")
+    words = ("debug", "h100-sxm", "transformer")  # four programs of several seconds
     run = subprocess.Popen(
         argv(*words),
         env=environ(XDG_CACHE_HOME=str(tmp_path)),

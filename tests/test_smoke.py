@@ -96,7 +96,7 @@ def test_profile_in_force(tmp_path: Path) -> None:
     run = smoke(tmp_path, "--profile", "fsdp-hopper", "-k", "profile or flags", **added)
     assert run.code == 0, run.stderr
     origins = {flag["origin"] for flag in run.report["xla_flags"]["flags"]}
-    assert {"profile fsdp", "XLA_FLAGS_APPEND"} <= origins
+    assert {"profile fsdp-hopper", "XLA_FLAGS_APPEND"} <= origins
 
 
 def unshared(mount: str) -> list[str]:
