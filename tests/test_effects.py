@@ -20,7 +20,8 @@ from helpers import HOME, environ
 from jaxpad.flags import jaxlib_version
 
 SCRIPT = """
-import sys
+import signal, sys
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job ignores it
 from jaxpad import explain
 from jaxpad.errors import UsageError
 try:
