@@ -6,12 +6,18 @@ is a fail. These add the other two verdicts, a remedy, and numbers.
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
 from typing import Any, NoReturn
 
 import pytest
 
-MEASUREMENTS = "jaxpad_measurements"  # the pytest user property that carries numbers
+from jaxpad.results import Judgement, Rate
+
+# The pytest user properties that carry what a check files beside its verdict.
+MEASUREMENTS = "jaxpad_measurements"
+RATES = "jaxpad_rates"
+JUDGEMENTS = "jaxpad_judgements"
 
 
 class Failed(AssertionError):
@@ -55,3 +61,13 @@ def measurer(record: Callable[[str, object], None]) -> Callable[..., None]:
         record(MEASUREMENTS, number | {"spread": spread, "gate": gate, "source": source})
 
     return measure
+
+
+def rater(record: Callable[[str, object], None]) -> Callable[[Rate], None]:
+    """A function that files a rate: test_throughput_gates.py judges it, the report draws it."""
+    return lambda rate: record(RATES, dataclasses.asdict(rate))
+
+
+def judge(record: Callable[[str, object], None]) -> Callable[[Judgement], None]:
+    """A function that files what came of a rate."""
+    return lambda judgement: record(JUDGEMENTS, dataclasses.asdict(judgement))

@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from jaxpad.checks import MEASUREMENTS, Inconclusive
+from jaxpad.checks import JUDGEMENTS, MEASUREMENTS, RATES, Inconclusive
 
 EVENTS = "JAXPAD_EVENTS"  # the pipe's file descriptor; absent when pytest is run by hand
 _PR_SET_PDEATHSIG = 1  # prctl(2)
@@ -64,12 +64,18 @@ class _Recorder:
             reason=_reason(report, error),
             remedy=getattr(error, "remedy", ""),
             text=report.longreprtext if report.failed else "",
-            measurements=[v for k, v in report.user_properties if k == MEASUREMENTS],
+            measurements=_filed(report, MEASUREMENTS),
+            rates=_filed(report, RATES),
+            judgements=_filed(report, JUDGEMENTS),
         )
         return report
 
     def pytest_runtest_logfinish(self, nodeid: str) -> None:
         self._send("finished", name=_name(nodeid))
+
+
+def _filed(report: pytest.TestReport, kind: str) -> list[object]:
+    return [value for name, value in report.user_properties if name == kind]
 
 
 def _name(nodeid: str) -> str:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 from jaxpad.verdict import Verdict, overall
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
 
 @dataclass(frozen=True)
@@ -46,10 +46,81 @@ class CheckResult:
     seconds: float = 0.0
     measurements: tuple[Measurement, ...] = ()
     output: str = ""  # traceback and captured output, last lines
+    began: float | None = None  # seconds after the run's start; None: it did not begin
 
     @property
     def id(self) -> str:
         return f"{self.file}::{self.name}"
+
+
+@dataclass(frozen=True)
+class Rate:
+    """How fast one program ran on one device, or on all of them as one.
+
+    Times are seconds of the monotonic clock, which all processes of a machine share.
+    """
+
+    program: str  # "gemm", "copy", "all_reduce"
+    variant: str  # what tells two of a program apart: "bf16", "64 MiB"
+    device: int | None  # JAX's id; None: all devices did it as one
+    platform: str  # "gpu" or "cpu"
+    together: bool  # the other devices ran the same at that time
+    median: float  # over batches of calls
+    spread: float  # interquartile range, in the same unit
+    unit: str  # "TFLOP/s" or "GB/s"
+    batches: int
+    start_s: float
+    stop_s: float
+    ordinal: int | None = None  # the device as CUDA counts: JAX's local_hardware_id
+    intensity: float | None = None  # FLOP for a byte of memory traffic, for the roofline
+
+    @property
+    def name(self) -> str:
+        return f"{self.program} {self.variant}".rstrip()
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """A rate, what it is held to, and what came of it."""
+
+    rate: Rate
+    gpu: int | None  # NVML's index of the GPU; None: all, or no GPU
+    verdict: Verdict
+    peak: float | None = None  # in the rate's unit; of the slice, where the GPU is cut
+    gate: float | None = None  # the least that passes
+    source: str = ""  # of peak and gate
+    why: str = ""
+    remedy: str = ""
+
+
+@dataclass(frozen=True)
+class GpuFinding:
+    """One question of `jaxpad health` about one GPU, and the answer."""
+
+    name: str
+    verdict: Verdict
+    seen: str
+    why: str = ""
+    remedy: str = ""
+
+
+@dataclass(frozen=True)
+class Gpu:
+    """One GPU as NVML knows it, before the checks began."""
+
+    index: int
+    name: str
+    description: str | None  # its name in configs/gpus; None: not described
+    uuid: str | None
+    pci_bus_id: str | None
+    devices: tuple[int, ...]  # JAX's ids of the devices it is
+    peaks: dict[str, float] = field(default_factory=dict)  # TFLOP/s by dtype; "memory" in GB/s
+    readings: dict[str, Fact] = field(default_factory=dict)  # by path: "power.draw_watts"
+    findings: tuple[GpuFinding, ...] = ()
+
+    @property
+    def verdict(self) -> Verdict:
+        return overall(finding.verdict for finding in self.findings)
 
 
 @dataclass(frozen=True)
@@ -107,6 +178,10 @@ class Report:
     host: dict[str, Fact] = field(default_factory=dict)
     environment: dict[str, str] = field(default_factory=dict)  # XLA_*, JAX_*, NCCL_*, CUDA_*
     checks: tuple[CheckResult, ...] = ()
+    gpus: tuple[Gpu, ...] = ()
+    rates: tuple[Rate, ...] = ()
+    judgements: tuple[Judgement, ...] = ()
+    overrides: tuple[str, ...] = ()  # each bound that is not as shipped, in words
     interrupted: str | None = None  # the signal that ended the run early
 
     @property

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import enum
 import types
 import typing
 from functools import cache
@@ -48,6 +49,8 @@ def _revive(kind: Any, value: Any) -> Any:
         return {name: _revive(given[1], entry) for name, entry in value.items()}
     if isinstance(kind, type) and dataclasses.is_dataclass(kind):
         return kind(**{name: _revive(hint, value[name]) for name, hint in _hints(kind).items()})
+    if isinstance(kind, type) and issubclass(kind, enum.Enum):
+        return kind(value)
     return value
 
 
