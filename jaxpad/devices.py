@@ -38,6 +38,7 @@ class Started:
     platform: str | None = None  # "cpu" or "gpu"; None: JAX did not start
     xla: str | None = None  # the backend's own description of its XLA and CUDA build
     devices: tuple[tuple[int, str], ...] = ()  # (id, device kind)
+    ordinals: tuple[int, ...] = ()  # of GPUs, as CUDA counts them: local_hardware_id
     error: str | None = None  # why JAX did not start
     log: str = ""  # what it wrote on stderr
 
@@ -69,7 +70,8 @@ def start(environ: Mapping[str, str], limit: float = 180.0) -> Started:
         return Started(error=_last_words(done.stderr, done.returncode), log=done.stderr)
     fields = json.loads(line.removeprefix(_MARK))
     devices = tuple((int(number), str(kind)) for number, kind in fields.pop("devices"))
-    return Started(**fields, devices=devices, log=done.stderr)
+    ordinals = tuple(map(int, fields.pop("ordinals", ())))
+    return Started(**fields, devices=devices, ordinals=ordinals, log=done.stderr)
 
 
 def _last_words(stderr: str, code: int) -> str:
@@ -104,6 +106,7 @@ def _describe() -> dict[str, Any]:
             "platform": devices[0].platform,
             "xla": client.platform_version,
             "devices": [(device.id, device.device_kind) for device in devices],
+            "ordinals": [d.local_hardware_id for d in devices if d.platform in GPU_PLATFORMS],
         }
     except Exception as error:
         traceback.print_exc()

@@ -40,6 +40,9 @@ class Facts:
     profile: str | None = None  # asked for by --profile or JAXPAD_PROFILE, or the image's
     asked_environ: dict[str, str] = dataclasses.field(default_factory=dict)  # as the user had it
     started: Started = dataclasses.field(default_factory=Started)
+    folder: str | None = None  # where the runner leaves what it saw; None: run by hand
+    thresholds: str | None = None  # a file that changes bounds
+    strict: bool = False  # a shortfall that is explained fails, too
 
     @property
     def gpu(self) -> bool:

@@ -16,8 +16,9 @@ from pathlib import Path
 
 from rich.console import Console
 
-from jaxpad import devices, paths, platforms, profiles, report, runner
+from jaxpad import bounds, devices, paths, platforms, profiles, report, runner
 from jaxpad.errors import UsageError
+from jaxpad.nvml import Trace
 from jaxpad.report import Progress, Report
 from jaxpad.runner import Plan, Watcher
 
@@ -42,6 +43,8 @@ class Options:
     as_json: bool = False
     dry_run: bool = False
     redact: bool = True
+    thresholds: Path | None = None
+    strict: bool = False
 
 
 def smoke(options: Options, suite: Path = paths.SMOKE_TESTS) -> int:
@@ -63,11 +66,12 @@ def smoke(options: Options, suite: Path = paths.SMOKE_TESTS) -> int:
 def plan_for(options: Options, environ: Mapping[str, str], suite: Path) -> Plan:
     """The run that `options` ask for in `environ`.
 
-    Raises UsageError for an unknown profile, platform, selection or limit.
+    Raises UsageError for an unknown profile, platform, selection, limit or bound.
     """
     platforms.require(options.platform)
     if not 0 < options.limit < math.inf:
         raise UsageError(f"--limit {options.limit:g} is not a time: give seconds above 0")
+    bounds.load(options.thresholds)  # a mistake in it is told before anything runs
     _need_temporary_folder()
     checks = runner.select(runner.collect(suite), options.select)
     profile = profiles.load(options.profile) if options.profile else None
@@ -80,6 +84,9 @@ def plan_for(options: Options, environ: Mapping[str, str], suite: Path) -> Plan:
         requested=options.platform,
         profile=profile.name if profile else None,
         limit=options.limit,
+        thresholds=str(options.thresholds) if options.thresholds else None,
+        strict=options.strict,
+        names=not options.redact,
     )
 
 
@@ -120,7 +127,7 @@ def commands(plan: Plan) -> Iterator[str]:
 def _run(plan: Plan, options: Options) -> Report:
     console = Console(stderr=True)
 
-    def write(found: Report) -> None:
+    def write(found: Report, _trace: Trace | None) -> None:
         report.write(_tidy(found, options), options.out)
 
     with Progress(total=len(plan.checks), console=console) as progress:

@@ -21,6 +21,8 @@ class Options:
     k: str
     out: str
     limit: str
+    thresholds: str
+    strict: bool
     json: bool
     dry_run: bool
     no_redact: bool
@@ -40,6 +42,8 @@ def smoke_command(options: Options) -> int:
         as_json=options.json,
         dry_run=options.dry_run,
         redact=not options.no_redact,
+        thresholds=Path(options.thresholds) if options.thresholds else None,
+        strict=options.strict,
     )
     if not (options.on or options.image or options.gpus):
         return smoke.smoke(suite)

@@ -7,13 +7,14 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
-from jaxpad import containers, platforms
+from jaxpad import bounds, containers, platforms
 from jaxpad.containers import Wanted
 from jaxpad.engines import Mount, Run
 from jaxpad.errors import UsageError
 from jaxpad.smoke import Options
 
 _PROFILES = "/run/jaxpad/profiles"
+_BOUNDS = "/run/jaxpad/bounds"
 
 
 def smoke_in(options: Options, wanted: Wanted) -> int:
@@ -22,6 +23,7 @@ def smoke_in(options: Options, wanted: Wanted) -> int:
     Raises UsageError for bad options, no engine, no image, GPUs that cannot be had.
     """
     platforms.require(options.platform)
+    bounds.load(options.thresholds)
     if not (wanted.engine or wanted.image):
         raise UsageError("--gpus chooses what a container is given: name an engine with --on")
     wanted = replace(wanted, gpus=_gpus(options, wanted))
@@ -49,6 +51,11 @@ def request(options: Options, run: Run) -> Run:
     if options.profile:
         name, more = _profile(options.profile)
         words, mounts = [*words, "--profile", name], [*mounts, *more]
+    if options.thresholds:
+        file = options.thresholds.resolve()
+        words += ["--thresholds", f"{_BOUNDS}/{file.name}"]
+        mounts = [*mounts, Mount(file, f"{_BOUNDS}/{file.name}", read_only=True)]
+    words += ["--strict"] if options.strict else []
     words += ["-k", options.select] if options.select else []
     words += ["--json"] if options.as_json else []
     words += [] if options.redact else ["--no-redact"]

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
-from jaxpad import checks, facts as machine
+from jaxpad import bounds as configured, checks, facts as machine, survey as node
+from jaxpad.bounds import Bounds
 from jaxpad.facts import Facts
-from jaxpad.results import Rate
+from jaxpad.results import Judgement, Rate
+from jaxpad.survey import Survey
 
 
 @pytest.fixture
@@ -23,7 +27,27 @@ def rate(record_property: Callable[[str, object], None]) -> Callable[[Rate], Non
     return checks.rater(record_property)
 
 
+@pytest.fixture
+def judgement(record_property: Callable[[str, object], None]) -> Callable[[Judgement], None]:
+    """`judgement(Judgement(...))` files what came of a rate, for the report."""
+    return checks.judge(record_property)
+
+
 @pytest.fixture(scope="session")
 def facts() -> Facts:
     """What is known of this machine and of how JAX came up on it."""
     return machine.for_check()
+
+
+@pytest.fixture(scope="session")
+def survey(facts: Facts) -> Survey:
+    """What the driver said of the node before the checks."""
+    if facts.folder is None:  # pytest by hand
+        return node.look(os.environ)
+    return node.from_json((Path(facts.folder) / "survey.json").read_text())
+
+
+@pytest.fixture(scope="session")
+def bounds(facts: Facts) -> Bounds:
+    """What numbers are held to: the shipped bounds, and the user's own."""
+    return configured.load(Path(facts.thresholds) if facts.thresholds else None)

@@ -26,11 +26,11 @@ int cuGetErrorString(int code, const char **text) { *text = "unknown error"; ret
 SMOKE = """
 import json, os, sys
 from pathlib import Path
-from jaxpad import paths, report, runner
+from jaxpad import health, paths, report, runner
 root = Path(sys.argv[1])
 names = ("test_platform_expected", "test_jax_starts", "test_item_assignment")
 wanted = tuple(c for c in runner.collect(paths.SMOKE_TESTS) if c.name in names)
-plan = runner.Plan(wanted, dict(os.environ), sysfs=root / "sys", dev=root / "dev")
+plan = runner.Plan(wanted, dict(os.environ), roots=health.Roots(root / "sys", root / "dev"))
 print(json.dumps(report.to_json(runner.run(plan))))
 """
 

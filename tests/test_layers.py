@@ -12,10 +12,10 @@ from helpers import HOME
 # bootstrap is apart: it runs before anything is installed, and may use the standard library
 # and host alone.
 ROWS = (
-    ("errors", "verdict", "results", "checks", "paths", "profiles", "gpus", "drivers"),
+    ("errors", "verdict", "results", "checks", "paths", "profiles", "gpus", "drivers", "bounds"),
     ("host", "nvml", "flags", "recorder", "workloads"),
     ("devices", "platforms", "facts", "aot", "schedule"),
-    ("throughput", "runner", "engines", "effects", "health"),
+    ("throughput", "runner", "engines", "effects", "health", "survey", "gates"),
     ("report", "containers", "matrix"),
     (
         "smoke",

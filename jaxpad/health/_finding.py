@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from jaxpad.health._bounds import Bound
+from jaxpad.bounds import Bound
 from jaxpad.nvml import Reading
 from jaxpad.verdict import Verdict
 

@@ -7,9 +7,9 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from jaxpad import gpus
+from jaxpad.bounds import Bounds
 from jaxpad.gpus import GpuDescription
 from jaxpad.health import _driver, _heat, _links, _memory, _node, _state, _xids
-from jaxpad.health._bounds import Bounds
 from jaxpad.health._finding import Answer, Finding, inconclusive
 from jaxpad.health._subject import Facts, Gpu, Node, printable
 from jaxpad.nvml import Snapshot

@@ -1,6 +1,6 @@
 """The names of `jaxpad.health`, imported when first asked for."""
 
-from jaxpad.health._bounds import Bound, Bounds, load, overrides
+from jaxpad.bounds import Bound, Bounds, load, overrides
 from jaxpad.health._finding import Finding
 from jaxpad.health._grouped import grouped, places
 from jaxpad.health._judge import QUESTIONS, about, describe, judge

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from jaxpad.health._bounds import Bounds, overrides
+from jaxpad.bounds import Bounds, overrides
 from jaxpad.health._finding import Finding
 from jaxpad.health._judge import describe, judge
 from jaxpad.health._look import LIMIT_S, Roots, concealed, look

@@ -43,7 +43,10 @@ def sense(gpu: Gpu) -> Answer:
 
 
 def compute_mode(gpu: Gpu) -> Answer:
-    """Fail: prohibited, in which CUDA runs nothing. Exclusive passes, and says what it means."""
+    """Fail: prohibited, or exclusive and held while nobody should be at work.
+
+    Exclusive alone passes, and says what it means.
+    """
     found = gpu.state.modes.compute_mode
     if found.value is None:
         return absent(found, "compute mode", expected=False)
@@ -51,6 +54,11 @@ def compute_mode(gpu: Gpu) -> Answer:
         remedy = f"nvidia-smi -i {gpu.state.index} -c DEFAULT"
         return failed("prohibited", remedy, why="CUDA runs nothing on this GPU")
     if found.value.startswith("exclusive"):
+        holders = gpu.state.processes.compute.value
+        if gpu.node.idle and holders:
+            remedy = f"end what holds it, or nvidia-smi -i {gpu.state.index} -c DEFAULT"
+            why = "CUDA gives this GPU to nobody else"
+            return failed(f"{found.value}, and held: {_who(gpu)}", remedy, why=why)
         return passed(f"{found.value}: {EXCLUSIVE}")
     return passed(found.value)
 

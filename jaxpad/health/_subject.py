@@ -7,8 +7,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from jaxpad.bounds import Bound, Bounds
 from jaxpad.gpus import GpuDescription
-from jaxpad.health._bounds import Bound, Bounds
 from jaxpad.host import GpuEvidence
 from jaxpad.nvml import GpuState, Reading, Snapshot
 

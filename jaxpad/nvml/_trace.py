@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from jaxpad.nvml._reading import Reading, absent
 
@@ -61,6 +61,19 @@ class GpuTrace:
             return absent(self.energy_joules.reason or "not asked: no time went by")
         return self.energy_joules.map(lambda joules: joules / self.energy_s)
 
+    def since(self, begun: float) -> GpuTrace:
+        """The same in seconds after `begun`, another time of that clock."""
+
+        def moved(times: tuple[float, ...]) -> tuple[float, ...]:
+            return tuple(round(at - begun, 4) for at in times)
+
+        return replace(
+            self,
+            time_s=moved(self.time_s),
+            lost=replace(self.lost, at_s=self.lost.at_s - begun) if self.lost else None,
+            gpm=self.gpm.map(lambda gpm: replace(gpm, time_s=moved(gpm.time_s))),
+        )
+
 
 @dataclass(frozen=True)
 class Gap:
@@ -74,6 +87,10 @@ class Gap:
     def seconds(self) -> float:
         """Its length."""
         return self.stop_s - self.start_s
+
+    def since(self, begun: float) -> Gap:
+        """The same in seconds after `begun`, another time of that clock."""
+        return replace(self, start_s=self.start_s - begun, stop_s=self.stop_s - begun)
 
 
 @dataclass(frozen=True)
@@ -89,3 +106,15 @@ class Trace:
     error: str | None
     gpus: tuple[GpuTrace, ...]
     gaps: tuple[Gap, ...]
+
+    def since(self, begun: float) -> Trace:
+        """The same in seconds after `begun`, another time of that clock."""
+        return replace(
+            self,
+            start_s=self.start_s - begun,
+            stop_s=self.stop_s - begun,
+            gpus=tuple(gpu.since(begun) for gpu in self.gpus),
+            gaps=tuple(
+                replace(g, start_s=g.start_s - begun, stop_s=g.stop_s - begun) for g in self.gaps
+            ),
+        )

@@ -27,19 +27,20 @@ def run_file(
     folder: Path,
     limit: float,
     started: Callable[[Check], None],
+    phase: Callable[[Event], None] = lambda _: None,
 ) -> Iterator[CheckResult]:
     """Every check's result, in order; a new child takes up after one that died.
 
     `checks` are of one file. `folder` is where the children work. `limit` is the
     longest silence in seconds: a check that takes longer counts as hung. `started`
-    is told each check as it begins.
+    is told each check as it begins, `phase` of each setup, call and teardown as it ends.
     """
     left = list(checks)
     while left:
         command = argv(left[0].file.parent, [check.node for check in left])
         child = Child(command, environ, folder, limit)
         try:
-            results = _Follower(child, left, limit, started).results()
+            results = _Follower(child, left, limit, started, phase).results()
             for result in results:  # at least one, so the loop comes to an end
                 left = left[1:]
                 yield result
@@ -69,6 +70,7 @@ class _Open:
         return replace(
             unanswered(self.check, verdict, worst["reason"], worst["remedy"]),
             seconds=self.seconds or 0.0,
+            began=self.since,
             measurements=tuple(Measurement(**number) for number in numbers),
             output="\n".join(filter(None, [worst["text"], output])),
         )
@@ -78,12 +80,18 @@ class _Follower:
     """Turns a child's events, and its ending, into results."""
 
     def __init__(
-        self, child: Child, checks: Sequence[Check], limit: float, started: Callable[[Check], None]
+        self,
+        child: Child,
+        checks: Sequence[Check],
+        limit: float,
+        started: Callable[[Check], None],
+        phase: Callable[[Event], None],
     ) -> None:
         self._child = child
         self._left = list(checks)
         self._limit = limit
         self._started = started
+        self._phase = phase
         self._open: _Open | None = None
         self._uncollected = ""
 
@@ -106,6 +114,7 @@ class _Follower:
             self._begin(event)
         elif kind == "phase" and open_ is not None:
             open_.phases.append(event)
+            self._phase(event)
         elif kind == "finished" and open_ is not None:
             open_.end()
 
@@ -122,7 +131,8 @@ class _Follower:
             open_.end()
             verdict, reason, remedy = _death(ending, self._limit)
             result = unanswered(open_.check, verdict, reason, remedy)
-            return replace(result, seconds=open_.seconds or 0.0, output=output)
+            seconds = open_.seconds or 0.0
+            return replace(result, seconds=seconds, output=output, began=open_.since)
         result = open_.result(output)
         return result if ending.clean else _died_after(result, ending, self._limit)
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import dataclass, field
 
+from jaxpad.health import Roots
+from jaxpad.nvml import Trace
 from jaxpad.platforms import Expectation
 from jaxpad.results import CheckResult, Report
 from jaxpad.runner._suite import Check
@@ -24,8 +25,10 @@ class Plan:
     requested: str = "auto"
     profile: str | None = None
     limit: float = LIMIT
-    sysfs: Path = Path("/sys")  # tests lay out a machine
-    dev: Path = Path("/dev")
+    thresholds: str | None = None  # a file that changes bounds
+    strict: bool = False  # a shortfall that is explained fails, too
+    names: bool = False  # keep the names of processes
+    roots: Roots = field(default_factory=Roots)  # tests lay out a machine
 
 
 @dataclass(frozen=True)
@@ -35,4 +38,5 @@ class Watcher:
     expected: Callable[[Expectation], None] = lambda _: None  # before JAX is started
     started: Callable[[Check], None] = lambda _: None
     finished: Callable[[CheckResult], None] = lambda _: None
-    checked: Callable[[Report], None] = lambda _: None  # the report so far, and at the end
+    # The report so far, and at the end together with what the sampler saw.
+    checked: Callable[[Report, Trace | None], None] = lambda *_: None

@@ -10,14 +10,18 @@ from dataclasses import replace
 from itertools import groupby
 from pathlib import Path
 
-from jaxpad import facts as machine
+from jaxpad import facts as machine, survey as node
 from jaxpad.facts import Facts
+from jaxpad.nvml import Sampler, Trace
 from jaxpad.results import CheckResult, Report
 from jaxpad.runner import _environ, _summary
 from jaxpad.runner._file import run_file, unanswered
+from jaxpad.runner._filed import SURVEY, Filed
 from jaxpad.runner._interrupt import Interrupted, hold, interruptible
 from jaxpad.runner._plan import Plan, Watcher
 from jaxpad.runner._suite import Check
+from jaxpad.runner._watch import watched
+from jaxpad.survey import Survey
 from jaxpad.verdict import Verdict
 
 
@@ -36,6 +40,9 @@ class _Run:
         self._watcher = watcher
         self._results: list[CheckResult] = []
         self._facts: Facts | None = None
+        self._survey: Survey | None = None
+        self._sampler: Sampler | None = None
+        self._filed = Filed()
         self._interrupted: str | None = None
         self._begun = time.monotonic()
         self._started = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
@@ -43,30 +50,47 @@ class _Run:
     def report(self) -> Report:
         try:
             with tempfile.TemporaryDirectory(prefix="jaxpad-") as folder:
-                self._watcher.checked(self._so_far())
+                self._tell()
                 self._go(Path(folder))
             hold()
         except Interrupted as signal:
             self._interrupted = str(signal)
+        return self._tell()
+
+    def _tell(self) -> Report:
         found = self._so_far()
-        self._watcher.checked(found)
+        self._watcher.checked(found, self._trace())
         return found
+
+    def _trace(self) -> Trace | None:
+        """What the sampler has seen, in seconds after the run's start."""
+        return self._sampler.trace().since(self._begun) if self._sampler else None
 
     def _go(self, folder: Path) -> None:
         plan = self._plan
-        facts = machine.gather(plan.requested, plan.environ, plan.profile, plan.sysfs, plan.dev)
+        sysfs, dev = plan.roots.sysfs, plan.roots.dev
+        facts = machine.gather(plan.requested, plan.environ, plan.profile, sysfs, dev)
+        facts = replace(facts, folder=str(folder), strict=plan.strict, thresholds=plan.thresholds)
         self._facts = facts
         self._watcher.expected(facts.expected)
-        environ = _environ.for_jax(plan.environ, facts)
+        self._survey = node.look(plan.environ, plan.roots, names=plan.names)
+        (folder / SURVEY).write_text(self._survey.to_json())
+        with watched(self._survey) as self._sampler:
+            self._ask(facts, folder)
+
+    def _ask(self, facts: Facts, folder: Path) -> None:
+        """Start JAX, then put every check file to it."""
+        environ = _environ.for_jax(self._plan.environ, facts)
         self._facts = facts = machine.start_jax(facts, environ)
         written = folder / "facts.json"
         written.write_text(facts.to_json())
-        for file, checks in groupby(plan.checks, key=lambda check: check.file):
+        for file, checks in groupby(self._plan.checks, key=lambda check: check.file):
             ready = _environ.for_file(environ, written, file.name)
+            self._filed.leave(folder, self._sampler.trace() if self._sampler else None)
             for result in self._results_of(tuple(checks), ready, folder, facts):
                 self._results.append(result)
                 self._watcher.finished(result)
-            self._watcher.checked(self._so_far())
+            self._tell()
 
     def _results_of(
         self, checks: tuple[Check, ...], environ: dict[str, str], folder: Path, facts: Facts
@@ -76,7 +100,9 @@ class _Run:
             remedy = "mend what test_environment.py::test_jax_starts names, then run again"
             yield from (unanswered(check, Verdict.INCONCLUSIVE, reason, remedy) for check in checks)
         else:
-            yield from run_file(checks, environ, folder, self._plan.limit, self._watcher.started)
+            limit, started = self._plan.limit, self._watcher.started
+            found = run_file(checks, environ, folder, limit, started, self._filed.take)
+            yield from (_since(result, self._begun) for result in found)
 
     def _so_far(self) -> Report:
         """A complete report at any time: what has not been answered is inconclusive."""
@@ -87,8 +113,19 @@ class _Run:
         )
         left = self._plan.checks[len(self._results) :]
         open_ = [unanswered(c, Verdict.INCONCLUSIVE, cause, "run it again") for c in left]
-        report = _summary.report(self._plan, self._facts, (*self._results, *open_))
+        report = _summary.report(self._plan, self._facts, self._survey, (*self._results, *open_))
+        rates, judgements = self._filed.since(self._begun)
         seconds = round(time.monotonic() - self._begun, 3)
         return replace(
-            report, started=self._started, seconds=seconds, interrupted=self._interrupted
+            report,
+            rates=rates,
+            judgements=judgements,
+            started=self._started,
+            seconds=seconds,
+            interrupted=self._interrupted,
         )
+
+
+def _since(result: CheckResult, begun: float) -> CheckResult:
+    began = None if result.began is None else round(result.began - begun, 3)
+    return replace(result, began=began)

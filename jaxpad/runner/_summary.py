@@ -4,19 +4,26 @@ from __future__ import annotations
 
 import platform
 import socket
+from pathlib import Path
 
 import jaxpad
-from jaxpad import host, profiles
+from jaxpad import bounds, host, profiles
 from jaxpad.devices import PLUGINS
 from jaxpad.facts import Facts, relevant
 from jaxpad.results import CheckResult, Device, EffectiveFlag, Fact, Platform, Report, XlaFlags
+from jaxpad.runner._gpus import gpus
 from jaxpad.runner._plan import Plan
+from jaxpad.survey import Survey
 
 NOT_YET = "the run ended before this was looked at"
 
 
-def report(plan: Plan, facts: Facts | None, checks: tuple[CheckResult, ...]) -> Report:
-    """A report on `checks`; the caller adds the times."""
+def report(
+    plan: Plan, facts: Facts | None, survey: Survey | None, checks: tuple[CheckResult, ...]
+) -> Report:
+    """A report on `checks`; the caller adds the times and the rates."""
+    held_to = bounds.load(Path(plan.thresholds) if plan.thresholds else None)
+    strict = ("--strict: a shortfall that is explained fails, too",) if plan.strict else ()
     return Report(
         jaxpad=jaxpad.__version__,
         started="",
@@ -30,6 +37,8 @@ def report(plan: Plan, facts: Facts | None, checks: tuple[CheckResult, ...]) -> 
         host={name: Fact(value) for name, value in host.summary().items()},
         environment=relevant(plan.environ),
         checks=checks,
+        gpus=gpus(survey, facts, held_to) if survey and facts else (),
+        overrides=(*bounds.overrides(held_to), *strict),
     )
 
 

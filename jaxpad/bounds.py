@@ -13,7 +13,7 @@ from jaxpad.errors import UsageError
 from jaxpad.paths import CONFIGS
 from jaxpad.profiles import did_you_mean, listed
 
-SHIPPED = CONFIGS / "health.toml"
+SHIPPED = (CONFIGS / "health.toml", CONFIGS / "throughput.toml")
 
 
 @dataclass(frozen=True)
@@ -47,13 +47,15 @@ Bounds = Mapping[str, Bound]
 
 
 def load(changes: Path | None = None) -> Bounds:
-    """The bounds of configs/health.toml, with the `name = number` lines of `changes`.
+    """The bounds of configs/health.toml and throughput.toml, with the lines of `changes`.
+
+    A line of `changes` is `name = number`.
 
     Raises UsageError, one sentence, for a file that is not there, is no TOML, or sets
     what is no bound or no number.
     """
-    own = _read(SHIPPED)
-    found = {name: Bound(name, **entry) for name, entry in own.items()}
+    shipped = [pair for file in SHIPPED for pair in _read(file).items()]
+    found = {name: Bound(name, **entry) for name, entry in shipped}
     for name, value in (_read(changes) if changes else {}).items():
         if name not in found:
             hint = did_you_mean(name, found) or f"; expected {listed(found, 'or')}"

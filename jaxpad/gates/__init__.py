@@ -1,0 +1,28 @@
+"""Is each GPU as fast as its model should be, and if not, why? Judged from plain data.
+
+    evidence = Evidence(survey, trace, bounds)
+    judgements = judge(rates, evidence)  # each rate held to its peak, then to its peers
+    of_judgements(judgements)  # one answer: verdict, reason, remedy
+
+No JAX is imported and no driver asked: tests judge rates and machines that never were.
+"""
+
+from jaxpad.gates._conclude import Answer, of_findings, of_judgements, where
+from jaxpad.gates._count import all_used
+from jaxpad.gates._judge import judge
+from jaxpad.gates._subject import Evidence
+from jaxpad.gates._watched import clocked, counters, slowed, stayed
+
+__all__ = [
+    "Answer",
+    "Evidence",
+    "all_used",
+    "clocked",
+    "counters",
+    "judge",
+    "of_findings",
+    "of_judgements",
+    "slowed",
+    "stayed",
+    "where",
+]

@@ -1,0 +1,135 @@
+"""From rates to judgements: each held to its peak, then to its peers."""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+
+from jaxpad.gates._explain import Reason, explain
+from jaxpad.gates._peak import Peak, peak
+from jaxpad.gates._subject import Evidence, Subject, subjects
+from jaxpad.results import Judgement, Rate
+from jaxpad.verdict import Verdict
+
+TRANSFERS = ("host_to_device", "device_to_host")
+PEERS_TO_BLAME = 3  # of two that differ nobody knows which is at fault
+
+
+def judge(rates: Sequence[Rate], evidence: Evidence) -> tuple[Judgement, ...]:
+    """What each rate is worth, in the same order. Raises nothing."""
+    found = subjects(rates, evidence)
+    alone = [_alone(subject, _largest(subject, found)) for subject in found]
+    return tuple(
+        _among_peers(subject, one, found) for subject, one in zip(found, alone, strict=True)
+    )
+
+
+def _largest(subject: Subject, others: Sequence[Subject]) -> bool:
+    """Whether no rate of the same program is higher: collectives are judged by that one."""
+    same = [each.rate.median for each in others if each.rate.program == subject.rate.program]
+    return subject.rate.median >= max(same)
+
+
+def _alone(subject: Subject, largest: bool) -> Judgement:
+    """The rate by itself."""
+    rate = subject.rate
+    if not math.isfinite(rate.median) or rate.median <= 0:
+        remedy = "run it again; if it stays, file an issue with this smoke.json"
+        reason = Reason(Verdict.INCONCLUSIVE, f"{rate.median:g} {rate.unit} is no rate", remedy)
+        return _judgement(subject, reason)
+    if rate.platform == "cpu":
+        return _judgement(subject, Reason(Verdict.NOT_APPLICABLE, "a CPU is held to nothing"))
+    if subject.unmatched:
+        remedy = "run jaxpad health and nvidia-smi -L; a GPU that NVML does not list is not judged"
+        return _judgement(subject, Reason(Verdict.INCONCLUSIVE, subject.unmatched, remedy))
+    most = peak(subject)
+    if isinstance(most, str):
+        return _judgement(subject, _no_peak(subject, most))
+    if rate.device is None and not largest:
+        return _judgement(subject, Reason(Verdict.NOT_APPLICABLE, "a larger message is judged"))
+    return _held(subject, most)
+
+
+def _no_peak(subject: Subject, why: str) -> Reason:
+    """A GPU that is not described is unknown; a program without a peak is not."""
+    if subject.model is None and subject.gpu is not None and subject.rate.program == "gemm":
+        return Reason(Verdict.INCONCLUSIVE, why, "describe it as docs/gpus.md says, and send it")
+    return Reason(Verdict.NOT_APPLICABLE, why)
+
+
+def _held(subject: Subject, most: Peak) -> Judgement:
+    """Held to a peak: above it is as wrong as below the gate."""
+    rate, above = subject.rate, subject.bound("rate_most")
+    if rate.median > above.value * most.value and most.confirmed:
+        why = f"faster than its peak of {most.value:.4g} {rate.unit}: this cannot be"
+        remedy = "check the GPU's description, or file an issue with this smoke.json"
+        return _judgement(subject, Reason(Verdict.INCONCLUSIVE, why, remedy), most)
+    if rate.median >= most.gate:
+        return _judgement(subject, Reason(Verdict.PASS, _sliced(most)), most)
+    return _judgement(subject, explain(subject, most, most.gate), most)
+
+
+def _sliced(most: Peak) -> str:
+    return f"a slice of {100 * most.share:.0f} % of the GPU" if most.share < 1 else ""
+
+
+def _judgement(subject: Subject, reason: Reason, most: Peak | None = None) -> Judgement:
+    return Judgement(
+        rate=subject.rate,
+        gpu=subject.index,
+        verdict=reason.verdict,
+        peak=most.value if most else None,
+        gate=most.gate if most else None,
+        source=most.told if most else "",
+        why=reason.why,
+        remedy=reason.remedy,
+    )
+
+
+def _among_peers(subject: Subject, one: Judgement, others: Sequence[Subject]) -> Judgement:
+    """A rate that is well by itself, held to the median of its peers."""
+    if subject.gpu is None or one.verdict not in (Verdict.PASS, Verdict.NOT_APPLICABLE):
+        return one
+    same = [each.rate.median for each in _peers(subject, others)]
+    if not same:
+        return one
+    least = subject.bound("peer_least")
+    gate = least.value * statistics.median(same)
+    if subject.rate.median >= gate:
+        return one if one.verdict is Verdict.PASS else _like_its_peers(one, gate, least.origin)
+    reason = explain(subject, None, gate)
+    if len(same) + 1 < PEERS_TO_BLAME and reason.verdict is Verdict.FAIL:
+        remedy = "swap the two GPUs, or measure each on its own, to see which is at fault"
+        reason = Reason(Verdict.INCONCLUSIVE, "of two that differ either may be at fault", remedy)
+    percent = 100 * subject.rate.median / statistics.median(same)
+    why = f"{percent:.0f} % of its peers' median; {reason.why}"
+    told = f"at least {least.value:g} {least.unit} ({least.origin})"
+    return replace(
+        one, verdict=reason.verdict, gate=gate, source=told, why=why, remedy=reason.remedy
+    )
+
+
+def _like_its_peers(one: Judgement, gate: float, origin: str) -> Judgement:
+    return replace(
+        one, verdict=Verdict.PASS, gate=gate, source=f"its peers ({origin})", why="like its peers"
+    )
+
+
+def _peers(subject: Subject, others: Sequence[Subject]) -> Iterator[Subject]:
+    """The same program in the same way on other GPUs of the model, cut alike.
+
+    None for transfers of all at once: who shares a switch is no fault.
+    """
+    if subject.rate.together and subject.rate.program in TRANSFERS:
+        return iter(())
+
+    def key(each: Subject) -> tuple[object, ...]:
+        rate, gpu = each.rate, each.gpu
+        model = gpu.identity.pci_device_id.value or gpu.identity.name.value if gpu else None
+        slices = each.mig.sm_count.value if each.mig else None
+        return rate.program, rate.variant, rate.together, model, slices
+
+    own = key(subject)
+    return (each for each in others if each is not subject and each.gpu and key(each) == own)
