@@ -17,16 +17,21 @@ from jaxpad.gpus import GpuDescription
 from jaxpad.health import Finding, Roots
 from jaxpad.nvml import CudaDevice, Match, Reading, Snapshot
 
+HIDING = ("CUDA_VISIBLE_DEVICES", "JAX_CUDA_VISIBLE_DEVICES")
 NOT_ASKED: Reading[tuple[CudaDevice, ...]] = Reading(None, "not asked: NVML lists no GPU")
 
 
 @dataclass(frozen=True)
 class Survey:
-    """A node: what NVML and the kernel say, what it shows without them, CUDA's own list."""
+    """A node: what NVML and the kernel say, what it shows without them, CUDA's own list.
+
+    `hiding` is the variable that keeps GPUs from us, where one is set.
+    """
 
     snapshot: Snapshot
     shown: health.Facts
     cuda: Reading[tuple[CudaDevice, ...]]
+    hiding: str | None = None
 
     @cached_property
     def described(self) -> tuple[GpuDescription | None, ...]:
@@ -35,11 +40,13 @@ class Survey:
 
     @property
     def visible(self) -> frozenset[int]:
-        """NVML's indices of the GPUs that CUDA gives to us; of all, where CUDA does not say.
+        """NVML's indices of the GPUs that are ours: all, unless a variable hides some.
 
-        CUDA_VISIBLE_DEVICES and cgroups leave others to their owners.
+        Without one, a GPU that CUDA does not list is broken, not somebody else's.
         """
         every = frozenset(gpu.index for gpu in self.snapshot.gpus)
+        if self.hiding is None:
+            return every
         ordinals = [device.ordinal for device in self.cuda.value or ()]
         found = frozenset(each.gpu.index for each in self.match(ordinals) if each.gpu)
         return found or every
@@ -69,4 +76,5 @@ def look(environ: Mapping[str, str], roots: Roots | None = None, *, names: bool 
     """
     snapshot, shown = health.look(roots, health.LIMIT_S, environ)
     kept = snapshot if names else health.concealed(snapshot)
-    return Survey(kept, shown, nvml.cuda_devices(environ) if snapshot.gpus else NOT_ASKED)
+    cuda = nvml.cuda_devices(environ) if snapshot.gpus else NOT_ASKED
+    return Survey(kept, shown, cuda, next(filter(environ.get, HIDING), None))

@@ -6,7 +6,6 @@ process may use. It imports no JAX: a sick driver keeps JAX from starting, and i
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 
 import pytest
@@ -165,4 +164,4 @@ def test_all_gpus_used(facts: Facts, survey: Survey) -> None:
         checks.not_applicable(f"no GPU is expected: {facts.expected.why}")
     if facts.started.error or not facts.gpu:
         raise checks.Inconclusive("JAX is not on the GPU: see test_platform_expected")
-    gates.all_used(survey, facts.started.ordinals, os.environ).give()
+    gates.all_used(survey, facts.started.ordinals).give()

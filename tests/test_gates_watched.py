@@ -133,18 +133,24 @@ def _logged(seen: Snapshot, code: int) -> Snapshot:
 
 def test_all_used() -> None:
     seen = node()
-    assert gates.all_used(seen, range(8), {}).verdict is PASS
-    seven = gates.all_used(seen, range(7), {})
+    assert gates.all_used(seen, range(8)).verdict is PASS
+    seven = gates.all_used(seen, range(7))
     assert (seven.verdict, seven.reason) == (
         FAIL,
         "NVML counts 8 GPUs and JAX uses 7: not GPU 7",
     )
-    ours = replace(seen, cuda=Reading((seen.cuda.value or ())[2:4]))
+    assert gates.all_used(given(seen), (0, 1)).verdict is PASS
+    assert gates.all_used(given(seen), (0,)).verdict is FAIL
+    assert gates.all_used(replace(given(seen), hiding=None), (0, 1)).verdict is FAIL
+    assert gates.all_used(seen, (9,)).verdict is UNSURE
+
+
+def given(seen: Survey) -> Survey:
+    """The node as CUDA_VISIBLE_DEVICES=2,3 shows it: CUDA counts those from 0."""
+    kept = [replace(each, ordinal=each.ordinal - 2) for each in (seen.cuda.value or ())[2:4]]
+    ours = replace(seen, cuda=Reading(tuple(kept)), hiding="CUDA_VISIBLE_DEVICES")
     assert ours.visible == {2, 3}
-    assert gates.all_used(ours, (2, 3), {"CUDA_VISIBLE_DEVICES": "2,3"}).verdict is PASS
-    assert gates.all_used(ours, (2,), {"CUDA_VISIBLE_DEVICES": "2,3"}).verdict is FAIL
-    assert gates.all_used(ours, (2, 3), {}).verdict is FAIL  # hidden by nobody that says so
-    assert gates.all_used(seen, (9,), {}).verdict is UNSURE
+    return ours
 
 
 def test_findings_are_of_visible_gpus() -> None:
@@ -152,6 +158,5 @@ def test_findings_are_of_visible_gpus() -> None:
     broken = node(
         gpu5=lambda gpu: replace(gpu, ecc=replace(gpu.ecc, uncorrected_volatile=Reading(3)))
     )
-    ours = replace(broken, cuda=Reading((broken.cuda.value or ())[2:4]))
     assert gates.of_findings(broken.findings(bounds.load())).verdict is FAIL
-    assert gates.of_findings(ours.findings(bounds.load())).verdict is PASS
+    assert gates.of_findings(given(broken).findings(bounds.load())).verdict is PASS

@@ -192,6 +192,14 @@ FAULTS = (
     ),
     Case("compute prohibited", "mode", FAIL, "-c DEFAULT", changes={"7.ComputeMode": 2}),
     Case(
+        "exclusive mode, held (--idle)",
+        "mode",
+        FAIL,
+        "-c DEFAULT",
+        changes={"0.ComputeMode": 3},
+        options=IDLE,
+    ),
+    Case(
         "MIG without slices", "mig", UNSURE, "slices", changes={"7.MigMode.0": 1, "7.MigMode.1": 1}
     ),
     Case("MIG change pending", "mig", UNSURE, "reset", changes={"7.MigMode.1": 1}),

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from jaxpad.gates._conclude import Answer
 from jaxpad.survey import Survey
 from jaxpad.verdict import Verdict
 
-HIDING = ("CUDA_VISIBLE_DEVICES", "JAX_CUDA_VISIBLE_DEVICES")
 
-
-def all_used(survey: Survey, ordinals: Sequence[int], environ: Mapping[str, str]) -> Answer:
+def all_used(survey: Survey, ordinals: Sequence[int]) -> Answer:
     """Fail: NVML lists a GPU that JAX has no device on, and nothing was set to hide it.
 
     `ordinals` are the `local_hardware_id` of JAX's devices.
@@ -22,9 +20,8 @@ def all_used(survey: Survey, ordinals: Sequence[int], environ: Mapping[str, str]
         remedy = "run nvidia-smi -L; mixed drivers or containers make the two lists differ"
         return Answer(Verdict.INCONCLUSIVE, "; ".join(lost), remedy)
     used = {each.gpu.index for each in matches if each.gpu}
-    hidden = next((name for name in HIDING if environ.get(name)), None)
-    wanted = survey.visible if hidden else {gpu.index for gpu in survey.snapshot.gpus}
-    missing = sorted(set(wanted) - used)
+    wanted = survey.visible
+    missing = sorted(wanted - used)
     if not missing:
         return Answer(Verdict.PASS)
     words = ", ".join(map(str, missing))

@@ -13,9 +13,7 @@ from jaxpad.health._xids import HARDWARE
 from jaxpad.nvml import GpuState, GpuTrace, Reading, Snapshot, Trace, Xid
 from jaxpad.verdict import Verdict
 
-RESET = (
-    "drain the node and reset the GPU (nvidia-smi -r) or reboot; replace it if it comes again"
-)
+RESET = "drain the node and reset the GPU (nvidia-smi -r) or reboot; replace it if it comes again"
 SLOW_DRIVER = "see dmesg for Xid lines and for tasks blocked in the nvidia module"
 ODD = "compare with nvidia-smi -q; if it says the same, reset the GPU or update the driver"
 _LONGEST_GAP_S = 1.5
