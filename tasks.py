@@ -17,14 +17,8 @@ if (HOME / "jaxpad").is_dir():  # a checkout that is not installed
 
 from jaxpad import profile_tasks  # noqa: E402
 from jaxpad.node_tasks import doctor, health, nvml_record  # noqa: E402
-from jaxpad.tasking import (  # noqa: E402
-    DRY_RUN,
-    PROFILE,
-    call,
-    command,
-    perform,
-    remainder,
-)
+from jaxpad.smoke_tasks import smoke  # noqa: E402
+from jaxpad.tasking import DRY_RUN, call, command, perform, remainder  # noqa: E402
 
 
 @command(
@@ -93,43 +87,6 @@ def launch(
 ) -> None:
     """Start a workspace in the current folder, as you; a command may follow behind `--`."""
     perform("launch", locals(), command=remainder())
-
-
-@command(
-    help={
-        "profile": f"run under {PROFILE}",
-        "on": "run inside the image: docker or podman; default: here",
-        "image": "with --on: the image; default: the newest that build has made here",
-        "gpus": "with --on: all, none or a list such as 0,1",
-        "platform": "where JAX must compute: auto, gpu or cpu",
-        "k": "run only the checks this expression names, as pytest's -k",
-        "out": "folder for smoke.json, junit.xml and report.html",
-        "limit": "seconds one check may take before it counts as hung",
-        "thresholds": "a TOML file that changes bounds, one `name = number` a line",
-        "strict": "a shortfall that is explained, as by a power cap, fails too",
-        "json": "print smoke.json on stdout",
-        "dry-run": DRY_RUN,
-        "no-redact": "keep user names, UUIDs and credentials in the report",
-    }
-)
-def smoke(
-    _c: Context,
-    profile: str = "",
-    on: str = "",
-    image: str = "",
-    gpus: str = "",
-    platform: str = "auto",
-    k: str = "",
-    out: str = "smoke-report",
-    limit: str = "180",
-    thresholds: str = "",
-    strict: bool = False,
-    json: bool = False,
-    dry_run: bool = False,
-    no_redact: bool = False,
-) -> None:
-    """Prove the JAX environment on this machine and write a report."""
-    perform("smoke_command", locals())
 
 
 @command(help={"upgrade": "take newer versions where there are some"})

@@ -1,12 +1,17 @@
-"""`smoke` as it is typed: here, or inside the image."""
+"""`smoke` as it is typed: here, inside the image, or on the nodes of a cluster."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import importlib
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
 from jaxpad import smoke, smoke_in
+from jaxpad.cluster import Cluster, cluster
 from jaxpad.containers import Wanted
+from jaxpad.errors import UsageError
+
+CLUSTERS = ("slurm", "kubernetes")
 
 
 @dataclass(frozen=True)
@@ -26,12 +31,28 @@ class Options:
     json: bool
     dry_run: bool
     no_redact: bool
+    nodes: str = ""
+    nodelist: str = ""
+    exclude: str = ""
+    reservation: str = ""
+    partition: str = ""
+    account: str = ""
+    time: str = ""
+    gpus_per_node: str = ""
+    processes: str = ""
+    runtime: str = ""
+    wait: str = ""
+    pairwise: bool = False
+    extra: str = ""
+    namespace: str = ""
+    pull_secret: str = ""
+    jobset: bool = False
 
 
 def smoke_command(options: Options) -> int:
     """Run the suite where it is asked for and return its exit code.
 
-    Raises UsageError as `smoke` and `smoke_in` do.
+    Raises UsageError as `smoke`, `smoke_in` and the clusters do.
     """
     suite = smoke.Options(
         profile=options.profile or None,
@@ -45,7 +66,29 @@ def smoke_command(options: Options) -> int:
         thresholds=Path(options.thresholds) if options.thresholds else None,
         strict=options.strict,
     )
+    if options.on in CLUSTERS:
+        module = importlib.import_module(f"jaxpad.smoke_{options.on}")
+        code: int = getattr(module, f"smoke_{options.on}")(suite, _cluster(options))
+        return code
+    _refuse_cluster_words(options)
     if not (options.on or options.image or options.gpus):
         return smoke.smoke(suite)
     wanted = Wanted(image=options.image, engine=options.on, gpus=options.gpus)
     return smoke_in.smoke_in(suite, wanted)
+
+
+def _words(options: Options) -> dict[str, str | bool]:
+    """The options that only a cluster knows."""
+    every = asdict(options)
+    known = {field.name for field in fields(Options)} & {*(f.name for f in fields(Cluster)), "wait"}
+    return {name: every[name] for name in known - {"image"}}
+
+
+def _cluster(options: Options) -> Cluster:
+    return cluster(_words(options), options.image)
+
+
+def _refuse_cluster_words(options: Options) -> None:
+    given = sorted(name.replace("_", "-") for name, value in _words(options).items() if value)
+    if given:
+        raise UsageError(f"--{given[0]} is for a cluster: add --on slurm or --on kubernetes")

@@ -26,6 +26,8 @@ ROWS = (
         "launch",
         "smoke_in",
         "smoke_command",
+        "smoke_tasks",
+        "cluster",
         "image",
         "doctor",
         "flag_search",
