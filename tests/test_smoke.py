@@ -19,8 +19,12 @@ from jaxpad import host, runner
 
 SCHEMA = HOME / "jaxpad/report/smoke.schema.json"
 OLD_JAXLIB = "0.9.2"  # older than every jax in the pins accepts
-GPU_CHECKS = {"test_driver_recent", "test_memory_limit"}
-ALL = {check.name for check in runner.collect(HOME / "smoke_tests")}
+GPU_FILES = ("test_health.py", "test_throughput_gates.py")
+CHECKS = runner.collect(HOME / "smoke_tests")
+GPU_CHECKS = {"test_driver_recent", "test_memory_limit"} | {
+    check.name for check in CHECKS if check.file.name in GPU_FILES
+}
+ALL = {check.name for check in CHECKS}
 NEEDS_JAX = {check.name for check in runner.collect(HOME / "smoke_tests") if check.needs_jax}
 
 
