@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from rich.console import Console
 
-from jaxpad import counting, effects, gpus, profiles, workloads
+from jaxpad import counting, effects, flags, gpus, profiles, workloads
 
 
 @dataclass(frozen=True)
@@ -28,10 +28,13 @@ def explain(options: Options) -> int:
 
     Raises UsageError for a profile, GPU or workload that is not known or at fault.
     """
+    profile, gpu = profiles.load(options.profile), gpus.load(options.gpu)
+    with flags.without_notices():  # a user's own module imports JAX
+        workload = workloads.load(options.workload)
     question = effects.Question(
-        profile=profiles.load(options.profile),
-        gpu=gpus.load(options.gpu),
-        workload=workloads.load(options.workload),
+        profile=profile,
+        gpu=gpu,
+        workload=workload,
         against=profiles.load(options.against) if options.against else None,
     )
     return counting.run(functools.partial(_explain, question, as_json=options.json))

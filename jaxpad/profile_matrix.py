@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import resource
 import sys
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -77,11 +78,15 @@ def _memory(workers: int) -> int:
 
 def _check(options: Options, effort: effects.Effort, file: Path, shown: Progress) -> int:
     sample, seed = _number("--sample", options.sample), _number("--seed", options.seed)
+    begun = time.monotonic()
     with shown.bar:
         found = matrix.again(matrix.read(file), sample, seed, effort, shown.watcher())
     for one in found:
         sys.stdout.write(f"{one.where}: kept {one.kept}, found {one.found}\n")
-    sys.stdout.write(f"{shown.said()}; {len(found)} differ from {file}\n")
+    sys.stdout.write(
+        f"{shown.said()}; {len(found)} differ from {file}; {time.monotonic() - begun:.0f} s, "
+        f"at most {_memory(effort.workers)} MiB of memory\n"
+    )
     return 1 if found else 0
 
 

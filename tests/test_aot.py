@@ -86,6 +86,7 @@ told = {
     "shape": refusal(lambda: aot.topology(gpu, "8")),
     "none": refusal(lambda: aot.topology(gpu, 0)),
     "target": refusal(lambda: aot.topology(bad)),
+    "arguments": refusal(lambda: aot.compile_for(gpu, jax.jit(lambda: jnp.zeros(8)), ())),
     "elsewhere": refusal(lambda: aot.compile_for(gpu, double, (on_other,))),
 }
 try:
@@ -146,6 +147,7 @@ def test_refusals() -> None:
     assert told["none"].startswith("0 is no set of devices")
     assert f"{gpus.FOLDER / 'l4.toml'}: [target]: XLA refuses it (" in told["target"]
     assert "sharded over NVIDIA H100 80GB HBM3, expected NVIDIA L4" in told["elsewhere"]
+    assert told["arguments"].startswith("a function of no arguments is not compiled for l4")
     assert "xla_gpu_bogus" in told["option"]
     assert told["plugin"].endswith("is not installed; install requirements/proof.txt")
     assert not any("\n" in str(sentence) for key, sentence in told.items() if key != "option")

@@ -41,6 +41,15 @@ def test_killed_in_mid_compile(monkeypatch: pytest.MonkeyPatch) -> None:
     assert pids[0] != pids[1]
 
 
+def test_two_hosts() -> None:
+    """NVLink ends at the host, and no description has a network: the model says nothing."""
+    (outcome,) = compiled([Task(Cell("h100-sxm", "fsdp-2x8"), {})]).values()
+    assert outcome.program is not None
+    assert outcome.program.overlap.missing == ("the bandwidth between hosts",)
+    assert outcome.program.overlap.exposed is None
+    assert any(one.seconds for one in outcome.program.collectives)  # those within a host
+
+
 def test_too_slow() -> None:
     begun = time.monotonic()
     task = Task(CELL, {})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from dataclasses import replace
@@ -44,10 +45,17 @@ def jaxpad(*words: str, **variables: str) -> subprocess.CompletedProcess[str]:
 
 
 def test_matrix_is_reproduced(tmp_path: Path) -> None:
-    """The shipped profiles' own cells and a sample of the others, compiled here and now."""
+    """The shipped profiles' own cells and a sample of the others, compiled here and now.
+
+    Within 10 minutes on two cores, and under 4 GiB.
+    """
     done = jaxpad("--check", "--sample", "20", "--seed", "7", XDG_CACHE_HOME=str(tmp_path))
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr
     assert "; 0 differ from" in done.stdout
+    took = re.search(r"; (\d+) s, at most (\d+) MiB of memory$", done.stdout.strip())
+    assert took, done.stdout
+    assert int(took[1]) <= 600
+    assert 0 < int(took[2]) < 4096
 
 
 def test_matrix_is_whole(kept: Matrix) -> None:

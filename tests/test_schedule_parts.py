@@ -363,3 +363,13 @@ def test_compare_memory() -> None:
     )
     changes = schedule.compare(before, after)
     assert changes[0] == "2080 MiB of temporaries instead of 1912 MiB"
+
+
+def test_compare_fits() -> None:
+    small, large = (
+        program(memory=schedule.Memory(size, 0, 0, 0, None, None, 10), digest=digest(str(size), ""))
+        for size in (10, 11)
+    )
+    assert "no longer fits the GPU's memory" in schedule.compare(small, large)
+    assert "fits the GPU's memory" in schedule.compare(large, small)
+    assert not [one for one in schedule.compare(small, small) if "fits" in one]

@@ -13,8 +13,8 @@ Method: https://docs.jax.dev/en/latest/aot.html, and XLA's deviceless compilatio
 https://openxla.org/xla/tools
 """
 
-from jaxpad.aot._compile import compile_for
+from jaxpad.aot._compile import compile_for, compile_lowered, lower_for
 from jaxpad.aot._toolkit import toolkit
 from jaxpad.aot._topology import topology
 
-__all__ = ["compile_for", "toolkit", "topology"]
+__all__ = ["compile_for", "compile_lowered", "lower_for", "toolkit", "topology"]

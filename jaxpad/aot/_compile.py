@@ -29,21 +29,49 @@ def compile_for(
 ) -> jax.stages.Compiled:
     """Compile a jitted function for a described GPU: 0.2 s to some seconds.
 
+    Arguments and errors are those of `lower_for` and `compile_lowered`.
+    """
+    lowered = lower_for(gpu, jitted, abstract_args, devices=devices)
+    return compile_lowered(gpu, lowered, compiler_options)
+
+
+def lower_for(
+    gpu: GpuDescription,
+    jitted: Any,
+    abstract_args: tuple[Any, ...],
+    *,
+    devices: int | str | TopologyDescription = 1,
+) -> jax.stages.Lowered:
+    """Trace and lower a jitted function once, to be compiled under any options.
+
     `abstract_args` holds trees of `jax.ShapeDtypeStruct`. One with a sharding keeps it: its
     mesh is of `topology(gpu, …)`'s devices. One without is replicated over `devices`, which
     is a number, a shape as for `topology`, or what `topology` returned.
 
+    Raises UsageError as `topology` does, for a sharding over other devices, and for a
+    function of no arguments, which JAX would lower for the CPU.
+    """
+    described = devices if isinstance(devices, TopologyDescription) else topology(gpu, devices)
+    _refuse_none(gpu, abstract_args)
+    args = jax.tree.map(lambda arg: _placed(arg, gpu, described), abstract_args)
+    lowered: jax.stages.Lowered = jitted.lower(*args)
+    return lowered
+
+
+def compile_lowered(
+    gpu: GpuDescription,
+    lowered: jax.stages.Lowered,
+    compiler_options: Mapping[str, Any] | None = None,
+) -> jax.stages.Compiled:
+    """Compile what `lower_for` returned for the same GPU.
+
     `compiler_options` are XLA's flags without dashes, for this program only; they outweigh
     XLA_FLAGS. `xla_gpu_cuda_data_dir` is `toolkit()` unless it is among them.
 
-    Raises UsageError as `topology` does, for a sharding over other devices, and where no
-    ptxas compiles for this GPU; jax.errors.JaxRuntimeError for a program that XLA does not
-    compile and for options it does not know.
+    Raises UsageError where no ptxas compiles for this GPU; jax.errors.JaxRuntimeError, a
+    RuntimeError, for a program that XLA does not compile and for options it does not know.
     """
-    described = devices if isinstance(devices, TopologyDescription) else topology(gpu, devices)
-    args = jax.tree.map(lambda arg: _placed(arg, gpu, described), abstract_args)
     options = _toolkit_option() | dict(compiler_options or {})
-    lowered = jitted.lower(*args)
     try:
         compiled: jax.stages.Compiled = lowered.compile(compiler_options=options)
     except jax.errors.JaxRuntimeError as error:
@@ -51,6 +79,14 @@ def compile_for(
             raise
         raise UsageError(_no_toolkit(gpu, str(error))) from None
     return compiled
+
+
+def _refuse_none(gpu: GpuDescription, abstract_args: tuple[Any, ...]) -> None:
+    if not any(hasattr(leaf, "shape") for leaf in jax.tree.leaves(abstract_args)):
+        raise UsageError(
+            f"a function of no arguments is not compiled for {gpu.name}, since its arguments say "
+            "where it runs; give it a jax.ShapeDtypeStruct"
+        )
 
 
 def _placed(arg: Any, gpu: GpuDescription, described: TopologyDescription) -> Any:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+import contextlib
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from jaxpad.effects import _cache
@@ -11,7 +12,7 @@ from jaxpad.effects._model import Cell, Outcome, Task
 LIMIT, WORKERS = 120.0, 2  # seconds for one compile; processes at once
 
 
-def _ignore(*_: int) -> None:
+def _ignore(*_: object) -> None:
     pass
 
 
@@ -31,20 +32,32 @@ class Effort:
     workers: int = WORKERS
 
 
-def compute(cells: Iterable[Cell], effort: Effort, watcher: Watcher) -> dict[Cell, Outcome]:
+def compute(
+    cells: Iterable[Cell],
+    effort: Effort,
+    watcher: Watcher,
+    hold: Callable[[Cell, Outcome], None] = _ignore,
+) -> dict[Cell, Outcome]:
     """The outcome of each cell.
 
     Each is kept as soon as it is there, so that a run that is cut short loses nothing. Where
-    all are kept neither JAX nor a worker is started.
+    all are kept neither JAX nor a worker is started. `hold` is given each outcome as it
+    comes; what it raises ends the run.
 
     Raises UsageError where a GPU or a workload is at fault.
     """
     keys = {cell: _cache.cell(cell) for cell in _ordered(cells)}
     kept = {cell: _cache.outcome(key) for cell, key in keys.items()}
     found = {cell: outcome for cell, outcome in kept.items() if outcome}
+    for cell, outcome in found.items():
+        hold(cell, outcome)
     shared = _shared([cell for cell in keys if cell not in found])
     watcher.begun(len(found), len(shared))
-    _compile(shared, keys, found, effort, watcher)
+    with contextlib.closing(_compiled(shared, effort, watcher)) as coming:
+        for cell, outcome in coming:
+            found[cell] = outcome
+            _cache.keep(keys[cell], outcome)
+            hold(cell, outcome)
     return found
 
 
@@ -66,22 +79,18 @@ def _ordered(cells: Iterable[Cell]) -> list[Cell]:
     )
 
 
-def _compile(
-    shared: Mapping[Task, list[Cell]],
-    keys: Mapping[Cell, str],
-    found: dict[Cell, Outcome],
-    effort: Effort,
-    watcher: Watcher,
-) -> None:
+def _compiled(
+    shared: Mapping[Task, list[Cell]], effort: Effort, watcher: Watcher
+) -> Generator[tuple[Cell, Outcome], None, None]:
+    """To be closed, which ends the workers at once."""
     if not shared:
         return
     from jaxpad.effects import _pool  # here: what a run that compiles nothing does without
 
-    for task, outcome in _pool.outcomes(tuple(shared), effort.limit, effort.workers):
-        for cell in shared[task]:
-            found[cell] = outcome
-            _cache.keep(keys[cell], outcome)
-        watcher.finished()
+    with contextlib.closing(_pool.outcomes(tuple(shared), effort.limit, effort.workers)) as coming:
+        for task, outcome in coming:
+            yield from ((cell, outcome) for cell in shared[task])
+            watcher.finished()
 
 
 def _shared(cells: Sequence[Cell]) -> dict[Task, list[Cell]]:

@@ -22,7 +22,8 @@ def explain(
     XLA refuses is left out of all else, or nothing would compile.
 
     Raises UsageError for a GPU or workload at fault, NoProgramError where what all is held
-    to does not compile.
+    to does not compile, or not to a program that fits the GPU's memory; at once, without
+    the rest.
     """
     return explain_all([question], effort, watcher).explanations[0]
 
@@ -39,7 +40,13 @@ def explain_all(
     """
     plans = [_plan(question) for question in questions]
     wanted = {cell for plan in plans for cell in plan.cells()}.union(more)
-    found = compute(wanted, effort or Effort(), watcher or Watcher())
+    floors = {plan.question.cell(plan.floor): plan.question for plan in plans}
+
+    def hold(cell: Cell, outcome: Outcome) -> None:
+        if cell in floors:
+            _hold_floor(floors[cell], outcome)
+
+    found = compute(wanted, effort or Effort(), watcher or Watcher(), hold)
     return Answers(tuple(plan.told(found) for plan in plans), found)
 
 
@@ -75,8 +82,7 @@ class _Plan:
     def told(self, found: Mapping[Cell, Outcome]) -> Explanation:
         """The verdicts. Raises NoProgramError as `explain` does."""
         outcomes = {cell.words: found[cell] for cell in self.cells()}
-        if outcomes[self.floor].program is None:
-            raise NoProgramError(_nothing(self.question, outcomes[self.floor].message))
+        _hold_floor(self.question, outcomes[self.floor])
         effects = {name: (effect, effect) for name, effect in self.accepted.refused.items()}
         for name, both in self._pairs().items():
             alone, left_out = (judge(name, outcomes[one], outcomes[other]) for one, other in both)
@@ -139,9 +145,19 @@ def _hold_against(question: Question, floor: Words, no: Mapping[str, Effect]) ->
             )
 
 
-def _nothing(question: Question, said: str) -> str:
+def _hold_floor(question: Question, floor: Outcome) -> None:
+    """Raises NoProgramError where there is no program to hold a flag to, or it does not fit."""
+    workload, gpu = question.workload.name, question.gpu.name
     under = f"under profile {question.against.name}" if question.against else "with no flags"
-    return (
-        f"{question.workload.name} does not compile for {question.gpu.name} {under}, so there is "
-        f"nothing to hold a flag to: {said}"
-    )
+    if floor.program is None:
+        raise NoProgramError(
+            f"{workload} does not compile for {gpu} {under}, so there is nothing to hold a flag "
+            f"to: {floor.message}"
+        )
+    memory = floor.program.memory
+    if memory and memory.fits is False:
+        raise NoProgramError(
+            f"{workload} is too large for {gpu}: {under} it needs {memory.total / 1e9:,.1f} GB, "
+            f"and there are {(memory.available or 0) / 1e9:,.0f} GB; make it smaller, or name "
+            "another GPU"
+        )

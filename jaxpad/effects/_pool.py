@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import queue
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from typing import Any
 
 from jaxpad.effects import _wire
@@ -16,7 +16,9 @@ from jaxpad.errors import UsageError
 _Done = tuple[Task, Outcome | BaseException]
 
 
-def outcomes(tasks: Sequence[Task], limit: float, workers: int) -> Iterator[tuple[Task, Outcome]]:
+def outcomes(
+    tasks: Sequence[Task], limit: float, workers: int
+) -> Generator[tuple[Task, Outcome], None, None]:
     """Compile every task, each once, and yield it when it is done.
 
     A compile that dies, or takes longer than `limit` seconds, costs that cell and the worker,

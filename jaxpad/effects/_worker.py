@@ -14,6 +14,7 @@ import signal
 import sys
 import tempfile
 import time
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -27,46 +28,48 @@ _ONE_CORE = {"xla_gpu_force_compilation_parallelism": 1}
 _GRACE = 10  # seconds that a parent has to end this process itself
 
 
-class _Lowered:
-    """A program that is lowered once, in the form `aot.compile_for` asks for."""
+@dataclass(frozen=True)
+class _Prepared:
+    """A workload that is lowered once for a GPU, to be compiled under many sets of options."""
 
-    def __init__(self, lowered: jax.stages.Lowered) -> None:
-        self._lowered = lowered
-
-    def lower(self) -> jax.stages.Lowered:
-        return self._lowered
+    gpu: gpus.GpuDescription
+    workload: workloads.Workload
+    lowered: jax.stages.Lowered
 
 
 @ft.lru_cache(maxsize=1)
-def _prepared(gpu: str, workload: str) -> tuple[Any, Any, _Lowered]:
+def _prepared(gpu: str, workload: str) -> _Prepared:
     described, wanted = gpus.load(gpu), workloads.load(workload)
     devices = aot.topology(described, wanted.devices)
     program = wanted.program(wanted.mesh(devices.devices))
-    return described, devices, _Lowered(program.jitted.lower(*program.args))
+    lowered = aot.lower_for(described, program.jitted, program.args, devices=devices)
+    return _Prepared(described, wanted, lowered)
 
 
 def _answer(request: dict[str, Any]) -> dict[str, Any]:
     try:
-        gpu, devices, lowered = _prepared(request["gpu"], request["workload"])
+        prepared = _prepared(request["gpu"], request["workload"])
     except UsageError as error:
         return {"usage": str(error)}
     except Exception as error:  # a workload is anybody's program
         return {"usage": _untraced(request["workload"], error)}
     try:
-        return {"program": _compiled(gpu, devices, lowered, request["options"]).to_json()}
+        return {"program": _compiled(prepared, request["options"]).to_json()}
     except UsageError as error:
         return {"usage": str(error)}
-    except (jax.errors.JaxRuntimeError, schedule.UnreadableError, ValueError) as error:
+    except (RuntimeError, schedule.UnreadableError, ValueError) as error:  # JaxRuntimeError too
         return {"broken": str(error)}
 
 
-def _compiled(gpu: Any, devices: Any, lowered: _Lowered, options: Any) -> schedule.Program:
+def _compiled(prepared: _Prepared, options: Any) -> schedule.Program:
+    gpu, per_host = prepared.gpu, prepared.workload.per_host
     with tempfile.TemporaryDirectory(prefix="jaxpad-effects-") as folder:
         dumping = _ONE_CORE | dict(options) | {"xla_dump_to": folder}
         begun = time.monotonic()
-        compiled = aot.compile_for(gpu, lowered, (), devices=devices, compiler_options=dumping)
+        compiled = aot.compile_lowered(gpu, prepared.lowered, dumping)
         took = time.monotonic() - begun
-        found = schedule.read(compiled.runtime_executable(), gpu, Path(folder), seconds=took)
+        held = compiled.runtime_executable()
+        found = schedule.read(held, gpu, Path(folder), seconds=took, devices_per_host=per_host)
     jax.clear_caches()  # else every executable stays in memory
     return found
 

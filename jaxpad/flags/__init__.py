@@ -11,6 +11,7 @@ from jaxpad.flags._check import check, unknown
 from jaxpad.flags._effective import Effective, effective
 from jaxpad.flags._history import history, known_by, tested
 from jaxpad.flags._judge import FlagInEffect, Status
+from jaxpad.flags._notices import without_notices
 from jaxpad.flags._plugin import disagreements, plugin_fields, plugin_library
 from jaxpad.flags._schema import jaxlib_version
 from jaxpad.profiles import nearest
@@ -38,4 +39,5 @@ __all__ = [
     "spellings",
     "tested",
     "unknown",
+    "without_notices",
 ]

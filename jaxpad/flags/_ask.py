@@ -77,8 +77,13 @@ def unknown_flags(message: str) -> tuple[str, ...]:
 
 def complaint(message: str) -> str:
     """The first line of what XLA's parser said that is no notice, without its time and place."""
-    lines = [line for line in message.splitlines() if line.strip() and not _NOTICE.match(line)]
+    lines = [line for line in message.splitlines() if line.strip() and not is_notice(line)]
     return _LOGGED.sub("", lines[0])[:300] if lines else "it said nothing"
+
+
+def is_notice(line: str) -> bool:
+    """Whether a line that XLA logged is below an error."""
+    return bool(_NOTICE.match(line))
 
 
 def last_line(text: str) -> str:

@@ -64,6 +64,8 @@ def _memory(old: Memory | None, new: Memory | None) -> Iterator[str]:
         then, now = getattr(old, name), getattr(new, name)
         if then != now:
             yield _bytes_of(word, then, now)
+    if old.fits != new.fits:
+        yield f"{'fits' if new.fits else 'no longer fits'} the GPU's memory"
 
 
 def _thunks(before: Program, after: Program) -> Iterator[str]:

@@ -47,6 +47,11 @@ class Workload:
         """How many devices the workload runs on."""
         return math.prod(int(part) for part in self.devices.split("x"))
 
+    @property
+    def per_host(self) -> int:
+        """How many of them are in one host, where NVLink joins them."""
+        return int(self.devices.rpartition("x")[2])
+
     def mesh(self, devices: Sequence[Any]) -> Mesh:
         """A mesh of these devices with the workload's axes, the last axis within a host.
 
