@@ -14,8 +14,12 @@ from jaxpad.results import (
     Device as Device,
     EffectiveFlag as EffectiveFlag,
     Fact as Fact,
+    Gpu as Gpu,
+    GpuFinding as GpuFinding,
+    Judgement as Judgement,
     Measurement as Measurement,
     Platform as Platform,
+    Rate as Rate,
     Report as Report,
     XlaFlags as XlaFlags,
 )
