@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from functools import cache
 from typing import Any
 
-from jaxpad.nvml import Reading
+from jaxpad.nvml._reading import Reading
 from jaxpad.report._text import unicode
 from jaxpad.results import Rate
 from jaxpad.verdict import Verdict
