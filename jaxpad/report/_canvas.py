@@ -42,12 +42,14 @@ class Chart:
     width: float = WIDTH
 
 
-def figure(chart: Chart, *, pictures: bool) -> Html:
-    """The chart with its numbers folded below, or the numbers alone."""
+def figure(chart: Chart, *, pictures: bool, beside: bool = False) -> Html:
+    """The chart with its numbers folded below or open `beside` it, or the numbers alone."""
     picture = _picture(chart) if pictures and lacking() is None else None
-    numbers = folded(f"Numbers: {chart.title}", chart.numbers) if picture else chart.numbers
+    fold = picture is not None and not beside
+    numbers = folded(f"Numbers: {chart.title}", chart.numbers) if fold else chart.numbers
     heading = tag("figcaption", tag("b", chart.title), tag("span", chart.finding))
-    return tag("figure", heading, picture or "", numbers, class_="chart")
+    style = "chart beside" if beside and picture else "chart"
+    return tag("figure", heading, picture or "", numbers, class_=style)
 
 
 def _picture(chart: Chart) -> Html:

@@ -4,24 +4,44 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 
+from jaxpad.nvml import Lost, Trace
 from jaxpad.report._digest import ORDER
 from jaxpad.report._figures import known, number
 from jaxpad.report._rated import WRONG
 from jaxpad.report._signs import badge, style
 from jaxpad.report._tags import Html, folded, join, section, table, tag
+from jaxpad.report._times import clock, index
 from jaxpad.results import Fact, Gpu, GpuFinding, Judgement, Report
-from jaxpad.verdict import overall
+from jaxpad.verdict import Verdict, overall
 
 _TRUE = re.compile(r"true|1", re.IGNORECASE)
 _LINK = re.compile(r"nvlinks\.(\d+)\.active")
 UNTOLD = "not told"
+_GONE = (
+    "drain the node and reset the GPU (nvidia-smi -r) or reboot; if it is lost again, reseat it "
+    "and have it replaced"
+)
 
 
-def gpus(report: Report) -> Html:
+def gpus(report: Report, trace: Trace | None = None) -> Html:
     """The section; nothing on a machine without GPUs."""
-    cards = (_card(gpu, _judged(report, gpu)) for gpu in report.gpus)
+    cards = (_card(gpu, _judged(report, gpu)) for gpu in told(report, trace))
     return section("gpus", "GPUs", tag("div", *cards, class_="cards")) if report.gpus else Html("")
+
+
+def told(report: Report, trace: Trace | None) -> tuple[Gpu, ...]:
+    """The GPUs, and of each that was lost while it was sampled a finding that says so."""
+    gone = {index(report, at, one): one.lost for at, one in enumerate(trace.gpus if trace else ())}
+    return tuple(_with(gpu, gone.get(gpu.index)) for gpu in report.gpus)
+
+
+def _with(gpu: Gpu, lost: Lost | None) -> Gpu:
+    if lost is None:
+        return gpu
+    seen = f"stopped answering at {clock(lost.at_s)}: {lost.reason}"
+    return replace(gpu, findings=(*gpu.findings, GpuFinding("lost", Verdict.FAIL, seen, "", _GONE)))
 
 
 def _judged(report: Report, gpu: Gpu) -> tuple[Judgement, ...]:
@@ -29,7 +49,7 @@ def _judged(report: Report, gpu: Gpu) -> tuple[Judgement, ...]:
 
 
 def _card(gpu: Gpu, judged: tuple[Judgement, ...]) -> Html:
-    verdict = overall([found.verdict for found in (*gpu.findings, *judged)])
+    verdict = _worst(gpu, judged)
     wrong = [found for found in gpu.findings if found.verdict in WRONG]
     about = gpu.description or "no description in configs/gpus"
     return tag(
@@ -41,6 +61,15 @@ def _card(gpu: Gpu, judged: tuple[Judgement, ...]) -> Html:
         folded(f"All of GPU {gpu.index}", _findings(gpu), _readings(gpu)),
         class_=f"gpu {style(verdict)}",
     )
+
+
+def _worst(gpu: Gpu, judged: Iterable[Judgement]) -> Verdict:
+    return overall([found.verdict for found in (*gpu.findings, *judged)])
+
+
+def worst(report: Report, trace: Trace | None) -> dict[int, Verdict]:
+    """Each GPU's verdict, the worst of its findings and of its rates, by NVML's index."""
+    return {gpu.index: _worst(gpu, _judged(report, gpu)) for gpu in told(report, trace)}
 
 
 def _facts(gpu: Gpu, judged: tuple[Judgement, ...]) -> Iterable[Html]:
@@ -97,10 +126,12 @@ def _of(path: str, most: str, unit: str, scale: float = 1.0) -> Callable[[Gpu], 
 
 
 def _temperature(gpu: Gpu) -> Told:
-    now, margin = _value(gpu, "temperature.gpu_celsius"), _value(gpu, "temperature.margin_celsius")
+    now = _number(gpu, "temperature.gpu_celsius")
+    margin = _number(gpu, "temperature.margin_celsius")
     if now is None:
         return UNTOLD, None
-    return f"{now} °C" + (f", {margin} °C to slowdown" if margin else ""), None
+    slows = f", slows at {now + margin:g}" if margin is not None else ""
+    return f"{now:g} °C{slows}", None
 
 
 def _ecc(gpu: Gpu) -> Told:
@@ -133,7 +164,7 @@ _TOLD: dict[str, Callable[[Gpu], Told]] = {
     "Temperature": _temperature,
     "Power": _of("power.draw_watts", "power.enforced_limit_watts", "W"),
     "SM clock": _of("clocks.sm_mhz", "clocks.max_sm_mhz", "MHz"),
-    "Memory in use": _of("memory.used_bytes", "memory.total_bytes", "GB", 1e-9),
+    "Memory used": _of("memory.used_bytes", "memory.total_bytes", "GB", 1e-9),
     "ECC": _ecc,
     "PCIe": _pcie,
     "NVLink": _nvlink,

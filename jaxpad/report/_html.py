@@ -42,7 +42,7 @@ def _body(report: Report, trace: Trace | None, pictures: bool) -> Html:
         sections.what_next(report),
         sections.wrong(report, Verdict.FAIL, "Failed"),
         sections.wrong(report, Verdict.INCONCLUSIVE, "Inconclusive"),
-        gpus.gpus(report),
+        gpus.gpus(report, trace),
         performance.rates(report, pictures=pictures),
         performance.traces(report, trace, pictures=pictures),
         performance.roofline(report, pictures=pictures),

@@ -8,12 +8,13 @@ from itertools import groupby
 from jaxpad.nvml import Trace
 from jaxpad.report._bullet import bullet
 from jaxpad.report._canvas import figure, grid, lacking
-from jaxpad.report._figures import duration, number
+from jaxpad.report._figures import duration, number, plural
+from jaxpad.report._gpus import worst
 from jaxpad.report._rated import WRONG, Entry, entries, programs
 from jaxpad.report._roofline import rooflines
 from jaxpad.report._series import QUANTITIES, series
 from jaxpad.report._signs import badge, style
-from jaxpad.report._tags import Html, join, section, tag
+from jaxpad.report._tags import Html, folded, join, section, table, tag
 from jaxpad.report._throttle import throttle
 from jaxpad.report._times import index
 from jaxpad.report._when import when
@@ -75,37 +76,32 @@ def _shortfall(group: tuple[Entry, ...]) -> Html:
     judged = group[0].judgement
     assert judged is not None
     told = (("Why", judged.why), ("Remedy", judged.remedy), ("Gate from", judged.source))
+    places = ", ".join(dict.fromkeys(_where(entry) for entry in group))
+    heads = ("Program", "Where", "How", "Rate", "Gate", "Of peak")
     return tag(
         "article",
-        tag("h3", badge(judged.verdict), " ", _places(group)),
-        tag("ul", *(tag("li", _rate(entry)) for entry in group)),
+        tag("h3", badge(judged.verdict), " ", f"{places}: {plural(len(group), 'rate')}"),
         *(tag("p", tag("b", f"{name}: "), text, class_="told") for name, text in told if text),
+        folded("Which rates", table(f"Rates of {places}", heads, map(_row, group))),
         class_=style(judged.verdict),
     )
-
-
-def _places(group: tuple[Entry, ...]) -> str:
-    places = dict.fromkeys(_where(entry) for entry in group)
-    return ", ".join(places)
 
 
 def _where(entry: Entry) -> str:
     return "all devices" if entry.rate.device is None else entry.place
 
 
-def _rate(entry: Entry) -> str:
+def _row(entry: Entry) -> tuple[str, ...]:
     rate = entry.rate
     how = "all at once" if rate.together or rate.device is None else "one by one"
-    gate = "" if entry.gate is None else f", gate {number(entry.gate)}"
-    share = "" if entry.share is None else f", {100 * entry.share:.0f} % of peak"
-    return f"{_where(entry)}, {rate.name}, {how}: {number(rate.median)} {rate.unit}{gate}{share}"
+    gate = "none" if entry.gate is None else number(entry.gate)
+    share = "" if entry.share is None else f"{100 * entry.share:.0f} %"
+    return rate.name, _where(entry), how, f"{number(rate.median)} {rate.unit}", gate, share
 
 
 def roofline(report: Report, *, pictures: bool) -> Html:
     """The roofline of each kind of GPU, with the numbers of its points unfolded."""
-    found = [
-        tag("div", figure(chart, pictures=pictures), class_="wide") for chart in rooflines(report)
-    ]
+    found = [figure(chart, pictures=pictures, beside=True) for chart in rooflines(report)]
     return section("roofline", "Roofline", *found)
 
 
@@ -116,8 +112,10 @@ def traces(report: Report, trace: Trace | None, *, pictures: bool) -> Html:
     told = _told(report, trace)
     if not trace.gpus:
         return section("traces", "NVML over time", *told)
-    charts = [when(report, trace), *(series(report, trace, each) for each in QUANTITIES)]
-    charts.append(throttle(report, trace))
+    verdicts = worst(report, trace)
+    charts = [when(report, trace)]
+    charts += [series(report, trace, each, verdicts) for each in QUANTITIES]
+    charts.append(throttle(report, trace, verdicts))
     drawn = [figure(chart, pictures=pictures) for chart in charts]
     return section("traces", "NVML over time", *told, _pictureless(pictures), grid(drawn))
 
@@ -127,12 +125,12 @@ def _told(report: Report, trace: Trace) -> list[Html]:
     whole = duration(trace.stop_s - trace.start_s)
     words = [
         f"Sampled every {duration(trace.period_s)} for {whole}; times are minutes and seconds "
-        "after the run's start. Grey: the time of every other check file. A line's number is "
-        "its GPU."
+        "after the run's start. Grey: the time of every other check file. All lanes of a picture "
+        "have one scale, up to its highest value."
     ]
     if trace.gaps:
         longest = max(trace.gaps, key=lambda gap: gap.seconds)
-        gaps = f"{len(trace.gaps)} gap(s) without samples"
+        gaps = f"{plural(len(trace.gaps), 'gap')} without samples"
         words.append(f"{gaps}, the longest {duration(longest.seconds)}: {longest.why}.")
     told = [tag("p", text, class_="why") for text in words]
     if trace.error:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from jaxpad.report._figures import number
+from jaxpad.report._figures import brief, number
 from jaxpad.results import Judgement, Rate, Report
 from jaxpad.verdict import Verdict, overall
 
@@ -128,28 +128,29 @@ def extent(values: list[float]) -> str:
     finite = [value for value in values if math.isfinite(value)]
     if not finite:
         return "no number"
-    low, high = number(min(finite)), number(max(finite))
+    low, high = brief(min(finite)), brief(max(finite))
     return low if low == high else f"{low} to {high}"
 
 
 def finding(program: Program) -> str:
     """A program in one sentence: rates, share of the peak, gate, and who falls short."""
-    parts = []
-    for together, how in ((False, "one by one"), (True, "all at once")):
-        mine = [entry.rate.median for entry in program.entries if entry.rate.together is together]
-        if mine:
-            parts.append(f"{extent(mine)} {program.unit} {how}")
-    return "; ".join([*parts, *_held(program), *_short(program)]) + "."
+    found = {True: list[float](), False: list[float]()}
+    for entry in program.entries:
+        found[entry.rate.together or entry.rate.device is None].append(entry.rate.median)
+    how = {False: "one by one", True: "all at once"}
+    told = [f"{how[key]} {extent(found[key])}" for key in how if found[key]]
+    first = f"{', '.join(told)} {program.unit}"
+    return "; ".join([first[:1].upper() + first[1:], *_held(program), *_short(program)]) + "."
 
 
 def _held(program: Program) -> list[str]:
-    parts = []
-    shares = [100 * entry.share for entry in program.entries if entry.share is not None]
-    if shares:
-        parts.append(f"{extent(shares)} % of peak")
-    if gates := [entry.gate for entry in program.entries if entry.gate is not None]:
-        parts.append(f"gate {extent(gates)}")
-    return parts
+    shares = [round(100 * entry.share) for entry in program.entries if entry.share is not None]
+    gates = [entry.gate for entry in program.entries if entry.gate is not None]
+    parts = [f"{extent(list(map(float, shares)))} % of peak"] if shares else []
+    if gates:
+        low, high = number(min(gates)), number(max(gates))
+        parts.append(f"gate {low}" if low == high else f"gates {low} to {high}")
+    return [", ".join(parts)] if parts else []
 
 
 def _short(program: Program) -> list[str]:

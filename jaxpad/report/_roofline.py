@@ -12,9 +12,8 @@ from statistics import median
 from typing import TYPE_CHECKING
 
 from jaxpad.report._canvas import Chart, axes, label
-from jaxpad.report._figures import number, plural
+from jaxpad.report._figures import brief, number, plural
 from jaxpad.report._rated import Program, programs
-from jaxpad.report._series import spread
 from jaxpad.report._svg import COLOURS
 from jaxpad.report._tags import Html, table
 from jaxpad.results import Gpu, Report
@@ -132,26 +131,31 @@ def _finding(kind: Kind, found: tuple[Point, ...]) -> str:
     under = sum(_limit(kind, point)[1] == MEMORY for point in found)
     words = "is" if under == 1 else "are"
     return (
-        f"{plural(len(found), 'program')}, median of GPU {', '.join(map(str, kind.indices))}; "
+        f"{plural(len(found), 'program')}, all at once, median of {_named(kind)}; "
         f"{under} {words} bound by memory, {len(found) - under} by arithmetic."
     )
 
 
+def _named(kind: Kind) -> str:
+    if len(kind.indices) == 1:
+        return f"GPU {kind.indices[0]}"
+    return f"GPUs {', '.join(map(str, kind.indices))}"
+
+
 def _numbers(kind: Kind, found: tuple[Point, ...]) -> Html:
-    heads = ("Program", "No.", "FLOP for a byte", "TFLOP/s", "Roof", "Of it", "Timed")
+    heads = ("No.", "Program", "FLOP for a byte", "TFLOP/s", "Roof", "Of it")
     return table("Programs under the roofline", heads, (_row(kind, point) for point in found))
 
 
 def _row(kind: Kind, point: Point) -> tuple[str, ...]:
     roof, why = _limit(kind, point)
     return (
-        point.program.name,
         str(point.number),
-        number(point.intensity),
-        number(point.tflops),
-        f"{number(roof)} ({why})",
-        f"{100 * point.tflops / roof:.0f} %",
-        "all at once" if point.together else "one by one",
+        point.program.name if point.together else f"{point.program.name}, one by one",
+        brief(point.intensity),
+        brief(point.tflops),
+        f"{brief(roof)} ({why})",
+        f"{100 * point.tflops / roof:.0f}\u00a0%",
     )
 
 
@@ -219,7 +223,7 @@ def _name_roofs(panel: Axes, kind: Kind) -> None:
         at: pixels * math.log(peak / floor) / math.log(top / floor)
         for at, (_, peak) in enumerate(roofs)
     }
-    for at, place in spread(wanted, 20, pixels).items():
+    for at, place in _spread(wanted, 20, pixels).items():
         names, peak = roofs[at]
         panel.annotate(
             f"{label(names, 12)}\n{number(peak)}",
@@ -231,6 +235,19 @@ def _name_roofs(panel: Axes, kind: Kind) -> None:
             fontsize=8,
             linespacing=1.0,
         )
+
+
+def _spread(wanted: dict[int, float], apart: float, most: float) -> dict[int, float]:
+    """Places near the wanted ones, at least `apart` from each other where there is room."""
+    order = sorted(wanted, key=lambda name: (wanted[name], -name))
+    apart = min(apart, most / max(1, len(order)))
+    places: list[float] = []
+    for name in order:
+        places.append(max(wanted[name], places[-1] + apart if places else 0.0))
+    for at in reversed(range(len(places))):
+        limit = places[at + 1] - apart if at + 1 < len(places) else most
+        places[at] = min(places[at], limit)
+    return dict(zip(order, places, strict=True))
 
 
 def _points(panel: Axes, found: tuple[Point, ...]) -> None:

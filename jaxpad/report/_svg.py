@@ -80,9 +80,9 @@ def _element(element: ET.Element, key: str, wanted: frozenset[str]) -> Iterator[
     content = [Html(safe(element.text)) if name in ("text", "tspan") and element.text else ""]
     content += [part for child in element for part in _element(child, key, wanted)]
     attributes = _attributes(element, key, wanted)
-    if name in ("g", "defs") and not attributes:
+    if name == "g" and not attributes:
         yield from (Html(part) for part in content if part)
-    else:
+    elif name != "defs" or any(content):
         yield tag(name, *content, **attributes)
 
 

@@ -10,16 +10,18 @@ from jaxpad.nvml import GpuTrace, Trace
 from jaxpad.nvml._clocks import reasons
 from jaxpad.report._canvas import WIDTH, Chart, axes
 from jaxpad.report._figures import duration
+from jaxpad.report._series import lane_name
 from jaxpad.report._svg import COLOURS
 from jaxpad.report._tags import Html, table
 from jaxpad.report._times import bands, clock, index, shade, span, time_axis
 from jaxpad.results import Report
+from jaxpad.verdict import Verdict
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-LEFT, RIGHT, TOP, BOTTOM, ROW = 42.0, 28.0, 16.0, 18.0, 15.0  # CSS pixels
+LEFT, RIGHT, TOP, BOTTOM, ROW = 46.0, 28.0, 16.0, 18.0, 25.0  # CSS pixels
 _LETTER = 7.0  # pixels a strip needs for its letter
 
 # The worst first: where several hold at once, the first is drawn.
@@ -76,16 +78,16 @@ def _worst(bits: float | None) -> str | None:
     return min(held, key=order.index) if held else None
 
 
-def throttle(report: Report, trace: Trace) -> Chart:
-    """The chart."""
+def throttle(report: Report, trace: Trace, worst: dict[int, Verdict]) -> Chart:
+    """The chart; `worst` is each GPU's verdict, by NVML's index."""
     found = {index(report, at, gpu): strips(gpu) for at, gpu in enumerate(trace.gpus)}
     return Chart(
         key="throttle",
         title="What held the clocks down",
         finding=_finding(found),
         numbers=_numbers(report, trace),
-        height=TOP + BOTTOM + ROW * max(8, len(found)),
-        paint=lambda drawn: _paint(drawn, report, trace, found),
+        height=TOP + BOTTOM + ROW * max(1, len(found)),
+        paint=lambda drawn: _paint(drawn, report, trace, found, worst),
     )
 
 
@@ -140,7 +142,11 @@ def _seen(told: GpuTrace) -> dict[str, tuple[float, float]]:
 
 
 def _paint(
-    drawn: Figure, report: Report, trace: Trace, found: dict[int, tuple[Strip, ...]]
+    drawn: Figure,
+    report: Report,
+    trace: Trace,
+    found: dict[int, tuple[Strip, ...]],
+    worst: dict[int, Verdict],
 ) -> None:
     panel = axes(drawn, LEFT, RIGHT, TOP, BOTTOM)
     start, stop = span(report, trace)
@@ -150,15 +156,15 @@ def _paint(
     for row, those in enumerate(found.values()):
         panel.axhline(row, color=COLOURS["line"], linewidth=0.6, zorder=1)
         _row(panel, row, those, width / (stop - start))
-    panel.set_ylim(len(found) - 0.5, -0.5)
-    panel.set_yticks(range(len(found)), [f"GPU {gpu}" for gpu in found])
+    panel.set_ylim(max(1, len(found)) - 0.5, -0.5)
+    panel.set_yticks(range(len(found)), [lane_name(gpu, worst) for gpu in found])
 
 
 def _row(panel: Axes, row: int, those: tuple[Strip, ...], per_second: float) -> None:
     for reason in dict.fromkeys(strip.reason for strip in those):
         mine = [(s.start_s, s.stop_s - s.start_s) for s in those if s.reason == reason]
         tone = COLOURS[_LOOKS.get(reason, _OTHER)[1]]
-        panel.broken_barh(mine, (row - 0.36, 0.72), facecolor=tone, linewidth=0, zorder=2)
+        panel.broken_barh(mine, (row - 0.3, 0.6), facecolor=tone, linewidth=0, zorder=2)
     for strip in those:
         if (strip.stop_s - strip.start_s) * per_second > _LETTER:
             panel.text(
