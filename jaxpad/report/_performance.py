@@ -20,9 +20,10 @@ from jaxpad.report._times import index
 from jaxpad.report._when import when
 from jaxpad.results import Report
 
-_READ = (
-    "Solid bars: all devices at once. Hollow bars: one by one. The thick mark is the gate, the "
-    "least that passes; 100 % is the peak that the GPU's data sheet gives."
+_BARS = "Solid bars: all devices at once. Hollow bars: one by one."
+_GATE = (
+    "The thick mark is the gate, the least that passes; 100 % is the peak that the GPU's data "
+    "sheet gives."
 )
 _CPU = "A CPU has no gate and no peak here: its rates say that the programs run, no more."
 
@@ -34,13 +35,13 @@ def rates(report: Report, *, pictures: bool) -> Html:
         figure(bullet(program, f"rate-{at}"), pictures=pictures) for at, program in enumerate(found)
     ]
     platforms = {program.platform for program in found}
-    words = [_READ] * bool(platforms - {"cpu"}) + [_CPU] * ("cpu" in platforms)
+    words = [_BARS, _GATE * bool(platforms - {"cpu"}), _CPU * ("cpu" in platforms)]
     return section(
         "rates",
         "Rates",
         _overrides(report),
         *_shortfalls(report),
-        *(tag("p", text, class_="why") for text in (words if charts else [])),
+        tag("p", " ".join(filter(None, words)), class_="why") if charts else "",
         _pictureless(pictures) if charts else "",
         grid(charts),
     )

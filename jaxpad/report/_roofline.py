@@ -152,9 +152,9 @@ def _row(kind: Kind, point: Point) -> tuple[str, ...]:
     return (
         str(point.number),
         point.program.name if point.together else f"{point.program.name}, one by one",
-        brief(point.intensity),
+        number(point.intensity),
         brief(point.tflops),
-        f"{brief(roof)} ({why})",
+        f"{number(roof)} ({why})",
         f"{100 * point.tflops / roof:.0f}\u00a0%",
     )
 
