@@ -13,6 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
+from typing import TypeVar
 
 from rich.console import Console
 
@@ -29,6 +30,9 @@ def seconds(text: str) -> float:
         return float(text)
     except ValueError:
         raise UsageError(f"--limit {text!r} is not a number of seconds, such as 180") from None
+
+
+T = TypeVar("T", Report, Trace)
 
 
 @dataclass(frozen=True)
@@ -127,8 +131,10 @@ def commands(plan: Plan) -> Iterator[str]:
 def _run(plan: Plan, options: Options) -> Report:
     console = Console(stderr=True)
 
-    def write(found: Report, _trace: Trace | None) -> None:
-        report.write(_tidy(found, options), options.out)
+    def write(found: Report, trace: Trace | None, last: bool) -> None:
+        """Each report so far; pictures take their time and come with the last one."""
+        traces = _tidy(trace, options) if trace else None
+        report.write(_tidy(found, options), options.out, traces, pictures=last)
 
     with Progress(total=len(plan.checks), console=console) as progress:
         watcher = Watcher(
@@ -142,7 +148,7 @@ def _run(plan: Plan, options: Options) -> Report:
     return _tidy(found, options)
 
 
-def _tidy(found: Report, options: Options) -> Report:
+def _tidy(found: T, options: Options) -> T:
     if not options.redact:
         return found
     return report.redact(found, user=_user(), home=os.environ.get("HOME"))

@@ -38,5 +38,5 @@ class Watcher:
     expected: Callable[[Expectation], None] = lambda _: None  # before JAX is started
     started: Callable[[Check], None] = lambda _: None
     finished: Callable[[CheckResult], None] = lambda _: None
-    # The report so far, and at the end together with what the sampler saw.
-    checked: Callable[[Report, Trace | None], None] = lambda *_: None
+    # The report so far, what the sampler has seen, and whether it is the last of the run.
+    checked: Callable[[Report, Trace | None, bool], None] = lambda *_: None

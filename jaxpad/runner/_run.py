@@ -55,11 +55,11 @@ class _Run:
             hold()
         except Interrupted as signal:
             self._interrupted = str(signal)
-        return self._tell()
+        return self._tell(last=True)
 
-    def _tell(self) -> Report:
+    def _tell(self, *, last: bool = False) -> Report:
         found = self._so_far()
-        self._watcher.checked(found, self._trace())
+        self._watcher.checked(found, self._trace(), last)
         return found
 
     def _trace(self) -> Trace | None:
