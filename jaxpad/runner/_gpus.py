@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -14,8 +15,9 @@ from jaxpad.nvml import GpuState, Reading
 from jaxpad.results import Fact, Gpu, GpuFinding
 from jaxpad.survey import Survey
 
-# Told in a summary instead, or nobody's business.
-_LEFT_OUT = ("nvlinks", "processes", "identity.serial", "identity.uuid", "identity.name")
+# Told elsewhere, of no use to a reader, or nobody's business.
+_LEFT_OUT = ("processes", "identity.serial", "identity.uuid", "identity.name")
+_LINK = re.compile(r"nvlinks(?!\.\d+\.active$)")  # of a link only whether it is up
 
 
 def gpus(survey: Survey, facts: Facts, bounds: Bounds) -> tuple[Gpu, ...]:
@@ -62,10 +64,8 @@ def _peaks(model: GpuDescription) -> dict[str, float]:
 
 
 def _readings(gpu: GpuState) -> Iterator[tuple[str, Fact]]:
-    links = gpu.nvlinks.map(lambda those: sum(link.active.value is True for link in those))
-    yield "nvlinks.up", _fact(links)
     for path, found in readings(gpu):
-        if not path.startswith(_LEFT_OUT):
+        if not (path.startswith(_LEFT_OUT) or _LINK.match(path)):
             yield path, _fact(found)
 
 
