@@ -1,0 +1,95 @@
+"""`jaxpad smoke` where NVML answers: what the runner saw of the GPUs is in the report."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+import nvml_double as double
+from helpers import SmokeRun, smoke
+
+DRIVER = ("--platform", "cpu", "-k", "health or gates")
+
+
+def variables(scenario: str = "idle-h100-sxm") -> dict[str, str]:
+    """What makes a child find the double."""
+    found = double.environ(scenario)
+    return {name: found[name] for name in ("LD_LIBRARY_PATH", double.VARIABLE)}
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> tuple[SmokeRun, Path]:
+    folder = tmp_path_factory.mktemp("nvml")
+    bounds = folder / "own.toml"
+    bounds.write_text("pcie_replays_most = 200\n")
+    options = (*DRIVER, "--strict", "--thresholds", str(bounds))
+    return smoke(folder / "out", *options, **variables()), folder / "out"
+
+
+def test_gpus_are_told(run: tuple[SmokeRun, Path]) -> None:
+    found = run[0]
+    assert found.code == 0, found.stderr
+    gpus = found.report["gpus"]
+    assert [(gpu["index"], gpu["description"]) for gpu in gpus] == [
+        (n, "h100-sxm") for n in range(8)
+    ]
+    assert gpus[0]["peaks"]["bf16"] == 989
+    assert gpus[0]["readings"]["power.draw_watts"]["value"] == "71.3"
+    assert gpus[0]["readings"]["nvlinks.17.active"]["value"] == "True"
+    assert {each["verdict"] for each in gpus[0]["findings"]} == {"pass", "not applicable"}
+    assert gpus[0]["devices"] == []  # JAX computes on the CPU
+
+
+def test_names_are_kept_back(run: tuple[SmokeRun, Path]) -> None:
+    written = "".join(file.read_text() for file in run[1].iterdir())
+    assert "GPU-5c1a<redacted>" in written or "GPU-5c1a&lt;redacted&gt;" in written
+    for secret in ("5c1ab300-", "16540230100"):
+        assert secret not in written
+
+
+def test_traces_are_of_the_run(run: tuple[SmokeRun, Path]) -> None:
+    found, out = run
+    traces = json.loads((out / "traces.json").read_text())
+    assert traces["error"] is None
+    assert len(traces["gpus"]) == 8
+    times = traces["gpus"][0]["time_s"]
+    assert 0 < times[0] < times[-1] < found.report["seconds"]
+    began = [check["began"] for check in found.report["checks"]]
+    assert began == sorted(began)
+    assert traces["start_s"] < began[-1] < traces["stop_s"]
+
+
+def test_overrides_are_told(run: tuple[SmokeRun, Path]) -> None:
+    first, second = run[0].report["overrides"]
+    assert first.startswith("pcie_replays_most = 200 ")
+    assert second.startswith("--strict")
+
+
+def test_no_traces_without_nvml(tmp_path: Path) -> None:
+    found = smoke(tmp_path, *DRIVER)
+    assert found.code == 0
+    assert found.report["gpus"] == []
+    assert not (tmp_path / "traces.json").exists()
+
+
+def test_mistake_in_thresholds(tmp_path: Path) -> None:
+    bounds = tmp_path / "own.toml"
+    bounds.write_text("gemm_leest = 0.6\n")
+    found = smoke(tmp_path / "out", "--thresholds", str(bounds))
+    assert found.code == 2
+    assert "did you mean gemm_least" in found.stderr
+    assert not (tmp_path / "out").exists()
+
+
+def test_visible_gpus_alone(tmp_path: Path) -> None:
+    """CUDA_VISIBLE_DEVICES leaves a neighbour's broken GPU to its owner.
+
+    The double's CUDA counts backwards: its first two devices are NVML's last two.
+    """
+    environ = double.environ("idle-h100-sxm", {"3.TotalEccErrors.1.0": 2, "cuda.count": 2})
+    given = {name: environ[name] for name in ("LD_LIBRARY_PATH", double.VARIABLE)}
+    assert smoke(tmp_path / "all", *DRIVER, **given).check("test_ecc")["verdict"] == "fail"
+    ours = smoke(tmp_path / "ours", *DRIVER, CUDA_VISIBLE_DEVICES="6,7", **given)
+    assert ours.check("test_ecc")["verdict"] == "pass"
