@@ -7,6 +7,7 @@ https://github.com/NVIDIA/nccl-tests/blob/master/doc/PERFORMANCE.md
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -17,7 +18,7 @@ import numpy as np
 from jax import lax
 from jax.sharding import Mesh, PartitionSpec
 
-from jaxpad.throughput._program import AXIS, Answer, Program, differs
+from jaxpad.throughput._program import AXIS, Answer, Program, Step, built, differs
 from jaxpad.workloads import Program as Built
 from jaxpad.workloads.programs._train import struct
 
@@ -62,14 +63,38 @@ class Collective(Program):
         return self.size * bus_factor(self.kind, self.devices) / 1e9
 
     def build(self, mesh: Mesh) -> Built:
-        """One array (devices, what one puts in / 4), a row for each device; so is the result."""
+        """One array (devices, what one puts in / 4), a row for each device; so is the result.
+
+        An all_reduce donates it: XLA's works in place, and would copy it first.
+        """
         rows = PartitionSpec(AXIS)
         one = _ONE[self.kind]
         mapped = jax.shard_map(
             lambda x: one(x[0], self.devices)[None], mesh=mesh, in_specs=rows, out_specs=rows
         )
         shape = (self.devices, self._elements())
-        return Built(jax.jit(mapped), (struct(mesh, shape, jnp.float32, AXIS),))
+        donated = (0,) if self.kind == "all_reduce" else ()
+        jitted = jax.jit(mapped, donate_argnums=donated)
+        return Built(jitted, (struct(mesh, shape, jnp.float32, AXIS),))
+
+    def step(self, mesh: Mesh) -> Step:
+        """The same buffers again and again, as nccl-tests: what is timed is the links.
+
+        An all_reduce goes on from its own result, which grows, and starts anew before it
+        overflows; the copy that takes is one of dozens of calls.
+        """
+        jitted = built(self, mesh).jitted
+        (first,) = self.operands(mesh, 0)
+        if self.kind != "all_reduce":
+            return lambda _: jitted(first)
+        afresh = jax.jit(jnp.copy)
+        last, held = int(100 / math.log2(self.devices)), [first]
+
+        def call(number: int) -> Any:
+            held[0] = jitted(afresh(first) if number % last == 0 else held[0])
+            return held[0]
+
+        return call
 
     def wrong(self, answer: Answer) -> str:
         """Every element on every device, but for the rounding of sums."""

@@ -74,8 +74,8 @@ class Program(ABC):
     def answer(self, mesh: Mesh) -> Answer:
         """One call's operands and result, from a step to those who judge it."""
         operands = self.operands(mesh, 0)
-        result = built(self, mesh).jitted(*operands)
-        return Answer(tuple(map(np.asarray, operands)), np.asarray(result))
+        kept = tuple(np.array(one) for one in operands)  # before a call that is given them
+        return Answer(kept, np.asarray(built(self, mesh).jitted(*operands)))
 
     @abstractmethod
     def wrong(self, answer: Answer) -> str:
