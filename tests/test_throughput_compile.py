@@ -18,7 +18,8 @@ from jaxpad import gpus
 from jaxpad.throughput import KINDS, Attention, Collective, Train, half, scale, why_not
 
 COMPILE = """
-import dataclasses, json, sys
+import dataclasses, json, re, sys, tempfile
+from pathlib import Path
 from jaxpad import aot, gpus, schedule, throughput
 from jaxpad.schedule import _executable
 from jaxpad.schedule._hlo import Module, dtype
@@ -53,11 +54,16 @@ def algorithm(precision):
     kind = precision.DESCRIPTOR.fields_by_name["algorithm"].enum_type
     return kind.values_by_number[precision.algorithm].name
 
-def read(name, program, devices):
+def read(name, program, devices, machine_code):
     gpu = whole(gpus.load(name))
     described = aot.topology(gpu, devices)
     built = program.build(throughput.as_one(described.devices))
-    compiled = aot.compile_for(gpu, built.jitted, built.args, devices=described)
+    with tempfile.TemporaryDirectory() as dump:
+        options = {"xla_dump_to": dump} if machine_code else {}
+        compiled = aot.compile_for(
+            gpu, built.jitted, built.args, devices=described, compiler_options=options
+        )
+        ptx = "".join(path.read_text() for path in Path(dump).rglob("*.ptx"))
     executable = compiled.runtime_executable()
     found = schedule.read(executable, gpu)
     return {
@@ -67,12 +73,13 @@ def read(name, program, devices):
         "aliased": found.memory.aliased,
         "arguments": found.memory.arguments,
         "work": program.work,
+        "instructions": sorted(set(re.findall(r"\\b(?:w?g?mma|fma)\\.[\\w.]+", ptx))),
     }
 
-asked = json.load(sys.stdin)
+machine_code, asked = json.load(sys.stdin)
 json.dump(
     [
-        read(name, getattr(throughput, kind)(*args), devices)
+        read(name, getattr(throughput, kind)(*args), devices, machine_code)
         for name, kind, args, devices in asked
     ],
     sys.stdout,
@@ -82,6 +89,7 @@ GEMMS = {"bf16": "bf16", "fp16": "f16", "tf32": "f32", "fp32": "f32", "fp8": "f8
 ALL = {name: gpus.load(name) for name in gpus.names()}
 CASES = [(name, dtype) for name, gpu in ALL.items() for dtype in GEMMS if dtype in gpu.peak]
 ONE_OF_EACH = ("v100-sxm-32", "t4", "a100-sxm-80", "l4", "h100-sxm", "b200", "rtx-5090")
+MACHINE_CODE = ("a100-sxm-80", "l4", "h100-sxm", "b200", "rtx-5090")  # XLA's own kernels
 TRAINED = ("v100-sxm-32", "h100-sxm")  # a program of 25 GEMMs compiles for 15 s
 
 
@@ -94,10 +102,12 @@ def dtype_of(name: str) -> str:
     return half("gpu", ALL[name].compute_capability)
 
 
-def read(asked: list[tuple[str, str, tuple[Any, ...], int]]) -> list[dict[str, Any]]:
+def read(
+    asked: list[tuple[str, str, tuple[Any, ...], int]], machine_code: bool = False
+) -> list[dict[str, Any]]:
     done = subprocess.run(
         [sys.executable, "-W", "error", "-c", COMPILE],
-        input=json.dumps(asked),
+        input=json.dumps([machine_code, asked]),
         env=environ(JAX_PLATFORMS="cpu"),
         capture_output=True,
         text=True,
@@ -162,14 +172,30 @@ def test_gemm(name: str, dtype: str, gemms: dict[tuple[str, str], dict[str, Any]
 
 @pytest.mark.parametrize("name", [name for name, dtype in CASES if dtype == "fp8"])
 def test_gemm_fp8_one_kernel(name: str, gemms: dict[tuple[str, str], dict[str, Any]]) -> None:
-    """No kernel converts, transposes or scales a matrix beside the product."""
+    """CuBLASLt's fp8, and no kernel beside it converts, transposes or scales a matrix."""
     program = gemms[name, "fp8"]
-    assert program["products"][0]["by"] in ("dot", "__cublas$lt$matmul$f8")
+    assert program["products"][0]["by"] == "__cublas$lt$matmul$f8"
     matrix = gemm_side(name, "fp8") ** 2
     beside = [k for k in program["kernels"] if "GEMM" not in k["kind"] and "cu" not in k["kind"]]
     assert all(one["bytes"] < matrix for one in beside)
     product = next(k for k in program["kernels"] if k not in beside)
     assert matrix * 4 <= product["bytes"] < matrix * 4 + 100  # two of 1 byte in, bf16 out
+
+
+def test_gemm_instructions() -> None:
+    """The PTX multiplies in the dtype: tensor cores, but for fp32, which has none."""
+    multiply = {"bf16": "bf16", "fp16": "f16", "tf32": "tf32"}
+    cases = [(name, dtype) for name in MACHINE_CODE for dtype in (*multiply, "fp32")]
+    asked = [(name, "Gemm", (dtype, gemm_side(name, dtype)), 1) for name, dtype in cases]
+    for (name, dtype), program in zip(cases, read(asked, machine_code=True), strict=True):
+        tensor = [one for one in program["instructions"] if "mma." in one]
+        if dtype == "fp32":
+            assert not tensor, name
+            assert "fma.rn.f32" in program["instructions"], name
+        else:
+            assert tensor, name
+            kind = multiply[dtype]
+            assert all(f".f32.{kind}.{kind}" in one for one in tensor), (name, tensor)
 
 
 @pytest.mark.parametrize("name", ALL)

@@ -7,6 +7,7 @@ and flatters the rate: https://www.thonking.ai/p/strangely-matrix-multiplication
 from __future__ import annotations
 
 import functools as ft
+import itertools as it
 import math
 from typing import Any
 
@@ -38,19 +39,25 @@ def normal(args: tuple[Any, ...], seed: int) -> tuple[Any, ...]:
 
 @ft.lru_cache(maxsize=64)
 def _drawn(leaves: tuple[jax.ShapeDtypeStruct, ...]) -> Any:
-    """One program that draws them all: a compile for each would outlast the measurement."""
+    """One program with one generator in it: several take longer to compile than to run."""
+    counts = [_count(leaf) for leaf in leaves]
+    ends = list(it.accumulate(counts))
 
     def draw(key: jax.Array) -> list[jax.Array]:
-        keys = jax.random.split(key, len(leaves))
-        return [_one(leaf, each) for leaf, each in zip(leaves, keys, strict=True)]
+        flat = jax.random.normal(key, (ends[-1],), jnp.float32)
+        parts = jnp.split(flat, ends[:-1])
+        return [_shaped(leaf, part) for leaf, part in zip(leaves, parts, strict=True)]
 
     return jax.jit(draw, out_shardings=[leaf.sharding for leaf in leaves])
 
 
-def _one(leaf: jax.ShapeDtypeStruct, key: jax.Array) -> jax.Array:
+def _count(leaf: jax.ShapeDtypeStruct) -> int:
+    """Numbers to draw: every element of a vector would take longer than the measurement."""
+    size = math.prod(leaf.shape)
+    return min(_TILE, size) if len(leaf.shape) == 1 else size
+
+
+def _shaped(leaf: jax.ShapeDtypeStruct, numbers: jax.Array) -> jax.Array:
     if not leaf.shape:
-        return jax.random.uniform(key, (), jnp.float32, 0.5, 1.5).astype(leaf.dtype)
-    if len(leaf.shape) == 1:  # drawing every element of a vector would take too long
-        tile = jax.random.normal(key, (min(_TILE, leaf.shape[0]),), jnp.float32)
-        return jnp.resize(tile, leaf.shape).astype(leaf.dtype)
-    return jax.random.normal(key, leaf.shape, jnp.float32).astype(leaf.dtype)
+        return (1 + jnp.tanh(numbers[0]) / 2).astype(leaf.dtype)
+    return jnp.resize(numbers, leaf.shape).astype(leaf.dtype)
