@@ -17,7 +17,7 @@ from helpers import HOME, environ
 from jaxpad import gpus
 from jaxpad.throughput import KINDS, Attention, Collective, Train, half, scale, why_not
 
-COMPILE = """
+COMPILE = r"""
 import dataclasses, json, re, sys, tempfile
 from pathlib import Path
 from jaxpad import aot, gpus, schedule, throughput

@@ -53,7 +53,7 @@ def _drawn(leaves: tuple[jax.ShapeDtypeStruct, ...]) -> Any:
 
 def _count(leaf: jax.ShapeDtypeStruct) -> int:
     """Numbers to draw: every element of a vector would take longer than the measurement."""
-    size = math.prod(leaf.shape)
+    size: int = math.prod(leaf.shape)
     return min(_TILE, size) if len(leaf.shape) == 1 else size
 
 
