@@ -58,10 +58,10 @@ def by_hand(program, function):
 def turns(program, function):
     clock = Clock(program.step(alone(DEVICE)), "cpu")
     loop = by_hand(program, jax.jit(function))
-    calls = max(4, clock.warm())
+    calls = max(2, clock.warm())
     loop(calls)
     found = []
-    for number in range(41):
+    for number in range(121):
         kinds = ["off", "on", "hand"]
         turn = {}
         for kind in kinds[number % 3:] + kinds[:number % 3]:  # none is always the first

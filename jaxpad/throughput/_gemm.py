@@ -82,7 +82,7 @@ class Gemm(Program):
         rows = spread(self.side)
         x, y, scale = self._exact(answer)
         expected = scale * (x[rows].astype(np.float64) @ y.astype(np.float64))
-        return differs(answer.result[rows].astype(np.float64), expected, self.bound(answer)[rows])
+        return differs(answer.result[rows].astype(np.float64), expected, self._bound(answer, rows))
 
     def bound(self, answer: Answer) -> Any:
         """The most that rounding can change: sums, and the result to its own dtype.
@@ -90,11 +90,14 @@ class Gemm(Program):
         An error of `_sums` |x_i| |y_j| for row i and column j, which Cauchy and Schwarz put
         above that of Higham, Accuracy and Stability of Numerical Algorithms, section 3.1.
         """
+        return self._bound(answer, slice(None))
+
+    def _bound(self, answer: Answer, rows: Any) -> Any:
         x, y, scale = self._exact(answer)
-        lengths = np.outer(np.linalg.norm(x, axis=1), np.linalg.norm(y, axis=0))
+        lengths = np.outer(np.linalg.norm(x[rows], axis=1), np.linalg.norm(y, axis=0))
         epsilon = float(jnp.finfo(_RESULT[self.dtype]).eps)
         return scale * _sums(self.dtype, self.side) * lengths + 2 * epsilon * np.abs(
-            answer.result.astype(np.float32)
+            answer.result[rows].astype(np.float32)
         )
 
     def _exact(self, answer: Answer) -> tuple[Any, Any, float]:

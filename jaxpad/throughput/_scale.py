@@ -31,24 +31,26 @@ def free_bytes(device: Any) -> int:
 def scale(platform: str, free: int) -> Scale:
     """Sizes for a device of a platform, `cpu` or a GPU's, with `free` bytes.
 
-    A GPU gets GEMMs of 8192 and vectors of 1 GiB, half of each where less than 8 GiB are
-    free, a quarter below 3 GiB. At most four calls are in flight, so a copy takes 5 vectors
-    and one operand set at once.
+    A GPU gets GEMMs of 8192, vectors of 512 MiB and messages of up to 1 GiB, half of each
+    where less than 8 GiB are free, a quarter below 3 GiB. At most four calls are in flight,
+    so a triad takes 7 vectors at once.
     """
     if platform == "cpu":
         return Scale(1024, 512, 32 * _MIB, 16 * _MIB, (1, 512, 4, 64), 2, True, (_MIB,))
     step = 1 if free >= 8 * _GIB else 2 if free >= 3 * _GIB else 4
-    vector = min(_GIB // step, _power_of_two(free // 12))
-    messages = tuple(size for size in _MESSAGES if size <= vector)
+    messages = tuple(size for size in _MESSAGES if size <= _GIB // step)
     attention = (4 // step, 2048, 16, 128)
     side = 8192 // step
     return Scale(
-        side, side, vector, 256 * _MIB // step, attention, max(1, 8 // step**2), False, messages
+        side,
+        side,
+        512 * _MIB // step,
+        256 * _MIB // step,
+        attention,
+        max(1, 8 // step**2),
+        False,
+        messages,
     )
-
-
-def _power_of_two(most: int) -> int:
-    return 1 << max(22, most.bit_length() - 1)
 
 
 _MESSAGES = (_MIB, 16 * _MIB, 64 * _MIB, 256 * _MIB, _GIB)

@@ -112,5 +112,5 @@ class DeviceToDevice(_Transfer):
 
 def _on_host(vector: Any, device: Any) -> Any:
     if not pinned(device):
-        return np.array(vector)
+        return np.asarray(jnp.copy(vector))  # an array fetched twice is fetched once
     return jax.device_put(vector, SingleDeviceSharding(device, memory_kind=PINNED))
