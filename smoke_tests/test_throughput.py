@@ -1,4 +1,8 @@
-"""Throughput: how fast this device multiplies and moves, measured as JAX advises."""
+"""Throughput: how fast each device multiplies and moves, alone and with the others at work.
+
+Here it is measured, and held to be right and steady; test_throughput_gates.py says whether
+it is fast enough. Method and formulas: docs/throughput.md.
+"""
 
 from __future__ import annotations
 
@@ -6,43 +10,56 @@ import time
 from collections.abc import Callable
 
 import jax
-import jax.numpy as jnp
-import numpy as np
+import pytest
 
-from jaxpad.throughput import Copy, Gemm, measure as rate_of, sizes
+from jaxpad import checks, throughput
+from jaxpad.results import Rate
+from jaxpad.throughput import Gemm, Program
 
-DEVICE = jax.devices()[0]
-DTYPE = jnp.bfloat16 if DEVICE.platform != "cpu" else jnp.float32
-LABEL = f"{DEVICE.device_kind} ({DEVICE.platform})"
-
-
-def assert_product(found: jax.Array, left: jax.Array, right: jax.Array) -> None:
-    """`found` is left @ right, but for float32 sums and one rounding to its own dtype.
-
-    The bound of a sum of n products, n u |left| @ |right|: Higham, Accuracy and Stability of
-    Numerical Algorithms, section 3.1. It is far below one entry, about the square root of n.
-    """
-    x, y = np.asarray(left, np.float64), np.asarray(right, np.float64)
-    sums = x.shape[1] * 2.0**-24 * (np.abs(x) @ np.abs(y))
-    rounding = float(jnp.finfo(found.dtype).eps) * np.abs(x @ y)
-    assert (np.abs(np.asarray(found, np.float64) - x @ y) <= sums + rounding).all()
+DEVICES = jax.local_devices()
+FIRST = DEVICES[0]
+CAPABILITY = throughput.capability(FIRST)
+SCALE = throughput.scale(FIRST.platform, min(map(throughput.free_bytes, DEVICES)))
+HALF = throughput.half(FIRST.platform, CAPABILITY)  # bf16, or fp16 where there is no bf16
+Filed = Callable[[Rate], None]
 
 
-def test_gemm_rate(measure: Callable[..., None]) -> None:
-    """A matrix product runs at a steady rate, and its numbers are right."""
-    side, _ = sizes(DEVICE)
-    gemm = Gemm(side, DTYPE)
-    left, right = gemm.operands()
-    step = gemm.step(left, right)
-    rate = rate_of(step, gemm.work)
-    measure(
-        f"GEMM {side} {jnp.dtype(DTYPE).name} on {LABEL}",
-        rate.median,
-        "GFLOP/s",
-        spread=rate.spread,
-    )
-    assert_product(step()[:8], left[:8], right)
-    assert rate.spread < rate.median, "the rate swings by more than itself: the device is disturbed"
+def gemm(dtype: str) -> Gemm:
+    """The product for this device, or this check is not applicable."""
+    why = throughput.why_not(dtype, FIRST.platform, CAPABILITY)
+    if why:
+        checks.not_applicable(why)
+    return Gemm(dtype, SCALE.side if dtype in ("fp32", "tf32") else SCALE.narrow_side)
+
+
+def several() -> None:
+    """This check is not applicable on one device."""
+    if len(DEVICES) < 2:
+        checks.not_applicable(f"there is one device, {FIRST.device_kind}: it has no other to reach")
+
+
+def measured(program: Program, rate: Filed) -> None:
+    """Right numbers on every device, then a steady rate: one by one, and all at once."""
+    throughput.verify(program, DEVICES)
+    for together in (False, True):
+        if together and (len(DEVICES) < 2 or program.spans):
+            break
+        rates = throughput.run(program, DEVICES, together=together)
+        for one in rates:
+            rate(one)
+        throughput.steady(rates, DEVICES)
+
+
+def test_wait_matters() -> None:
+    """JAX returns before the device is done: a time without the wait is no rate."""
+    program = gemm("fp32")
+    step = program.step(throughput.alone(FIRST))
+    step(0).block_until_ready()  # compiles
+    begun = time.perf_counter()
+    result = step(1)
+    dispatched = time.perf_counter() - begun
+    result.block_until_ready()
+    assert dispatched < (time.perf_counter() - begun) / 2
 
 
 def test_gemm_scales() -> None:
@@ -50,33 +67,106 @@ def test_gemm_scales() -> None:
 
     A timer that does not wait for the result reports the same time for any size.
     """
-    side = sizes(DEVICE)[0] // 2
     small, large = (
-        rate_of(gemm.step(*gemm.operands()), gemm.work)
-        for gemm in (Gemm(side, DTYPE), Gemm(2 * side, DTYPE))
+        throughput.run(Gemm("fp32", side), [FIRST])[0].median
+        for side in (SCALE.side // 2, SCALE.side)
     )
-    assert large.seconds > 2 * small.seconds
+    assert 8 / large > 2 * (1 / small)
 
 
-def test_copy_rate(measure: Callable[..., None]) -> None:
+def test_gemm_fp32(rate: Filed) -> None:
+    """A product in float32, no digit given up, is right and runs at a steady rate."""
+    measured(gemm("fp32"), rate)
+
+
+def test_gemm_tf32(rate: Filed) -> None:
+    """A product in TF32, float32 with 10 bits of mantissa, is right and steady."""
+    measured(gemm("tf32"), rate)
+
+
+def test_gemm_bf16(rate: Filed) -> None:
+    """A product in bfloat16, what most models train in, is right and steady."""
+    measured(gemm("bf16"), rate)
+
+
+def test_gemm_fp16(rate: Filed) -> None:
+    """A product in float16, summed in float32, is right and steady."""
+    measured(gemm("fp16"), rate)
+
+
+def test_gemm_fp8(rate: Filed) -> None:
+    """A scaled product in 8-bit floats, summed in float32, is right and steady."""
+    measured(gemm("fp8"), rate)
+
+
+def test_copy(rate: Filed) -> None:
     """A vector larger than the caches moves at a steady rate, and arrives whole."""
-    _, size = sizes(DEVICE)
-    copy = Copy(size)
-    vector = copy.operand()
-    step = copy.step(vector)
-    rate = rate_of(step, copy.work)
-    measure(f"copy {size >> 20} MiB on {LABEL}", rate.median, "GB/s", spread=rate.spread)
-    assert bool(jnp.all(step() + vector == 0))
-    assert rate.spread < rate.median, "the rate swings by more than itself: the device is disturbed"
+    measured(throughput.Copy(SCALE.vector), rate)
 
 
-def test_wait_matters() -> None:
-    """JAX returns before the device is done: a time without the wait is no rate."""
-    gemm = Gemm(sizes(DEVICE)[0], DTYPE)
-    step = gemm.step(*gemm.operands())
-    waited = rate_of(step, 1.0).seconds
-    begun = time.perf_counter()
-    result = step()
-    dispatched = time.perf_counter() - begun
-    result.block_until_ready()
-    assert dispatched < waited / 2
+def test_triad(rate: Filed) -> None:
+    """STREAM's triad, two vectors read and one written, is right and steady."""
+    measured(throughput.Triad(SCALE.vector), rate)
+
+
+def test_host_to_device(rate: Filed) -> None:
+    """Data from the host's memory arrives whole, at a steady rate."""
+    measured(throughput.HostToDevice(SCALE.transfer), rate)
+
+
+def test_device_to_host(rate: Filed) -> None:
+    """Data comes back to the host whole, at a steady rate."""
+    measured(throughput.DeviceToHost(SCALE.transfer), rate)
+
+
+def test_device_to_device(rate: Filed) -> None:
+    """Each device sends to the next one, over NVLink where there is one, or PCIe."""
+    several()
+    ids = tuple(int(device.id) for device in DEVICES)
+    measured(throughput.DeviceToDevice(SCALE.transfer, ids), rate)
+
+
+def test_attention(rate: Filed) -> None:
+    """Attention gives each query its mean of the values, at a steady rate."""
+    measured(throughput.Attention(HALF, *SCALE.attention), rate)
+
+
+def test_train(rate: Filed) -> None:
+    """A decoder's training step lowers the loss, the same on each device, at a steady rate."""
+    dtype = "fp32" if FIRST.platform == "cpu" else HALF
+    measured(throughput.Train(dtype, SCALE.batch, throughput.decoder(SCALE)), rate)
+
+
+@pytest.mark.parametrize("size", SCALE.messages)
+def test_all_reduce(size: int, rate: Filed) -> None:
+    """Every device gets the sum of all devices' numbers."""
+    several()
+    measured(throughput.Collective("all_reduce", size, len(DEVICES)), rate)
+
+
+@pytest.mark.parametrize("size", SCALE.messages)
+def test_all_gather(size: int, rate: Filed) -> None:
+    """Every device gets all devices' numbers, in order."""
+    several()
+    measured(throughput.Collective("all_gather", size, len(DEVICES)), rate)
+
+
+@pytest.mark.parametrize("size", SCALE.messages)
+def test_reduce_scatter(size: int, rate: Filed) -> None:
+    """Every device gets its part of the sum."""
+    several()
+    measured(throughput.Collective("reduce_scatter", size, len(DEVICES)), rate)
+
+
+@pytest.mark.parametrize("size", SCALE.messages)
+def test_all_to_all(size: int, rate: Filed) -> None:
+    """Every device gets its part of every other's numbers."""
+    several()
+    measured(throughput.Collective("all_to_all", size, len(DEVICES)), rate)
+
+
+@pytest.mark.parametrize("size", SCALE.messages)
+def test_permute(size: int, rate: Filed) -> None:
+    """Every device gets the numbers of the one before it."""
+    several()
+    measured(throughput.Collective("permute", size, len(DEVICES)), rate)

@@ -1,0 +1,30 @@
+"""Whether a rate is one: batches that agree with each other."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from jaxpad import checks
+from jaxpad.results import Rate
+
+
+def steady(rates: Sequence[Rate], devices: Sequence[Any]) -> None:
+    """Raises checks.Inconclusive where half the batches are further apart than their median.
+
+    Such a rate says more of what else ran than of the device. Only GPUs are asked: a CPU's
+    cores are shared with whatever else runs, and its spread is in the report.
+    """
+    kinds = {device.id: device.device_kind for device in devices}
+    swinging = [
+        f"device {rate.device} ({kinds[rate.device]}) by {rate.spread:.3g} of {rate.median:.3g}"
+        if rate.device is not None
+        else f"all devices by {rate.spread:.3g} of {rate.median:.3g}"
+        for rate in rates
+        if rate.platform != "cpu" and rate.spread >= rate.median
+    ]
+    if swinging:
+        raise checks.Inconclusive(
+            f"{rates[0].name} swings between batches: {', '.join(swinging)} {rates[0].unit}",
+            "see that nothing else uses the device or the CPU, then run it again",
+        )
