@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import logging
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -76,6 +77,8 @@ def _svg(chart: Chart) -> Html:
 @cache
 def lacking() -> str | None:
     """Why there can be no pictures here, as a sentence; None where there can."""
+    # Where HOME cannot be written it would tell of its cache on stderr, among a run's own lines.
+    logging.getLogger("matplotlib").setLevel(logging.ERROR)
     try:
         import matplotlib.figure  # noqa: F401
     except Exception:  # an extension built for another numpy raises more than ImportError
