@@ -132,7 +132,11 @@ def _readings(node: Node, index: int) -> dict[str, Fact]:
     return {path: Fact(value) for path, value in told.items()} | none
 
 
+<<<<<<< HEAD
 _HEALTH = ["answers", "sense", "xid", "ecc", "rows", "memory", "slowdown", "temperature", "power", "pcie", "replays", "nvlink"]
+=======
+_HEALTH = ("answers", "sense", "xid", "ecc", "rows", "memory", "temperature", "power", "pcie")
+>>>>>>> report
 
 
 def _findings(node: Node, index: int) -> Iterator[GpuFinding]:
@@ -276,7 +280,7 @@ def _trace(node: Node, index: int, times: tuple[float, ...], hole: Gap | None) -
         uuid=Reading(f"GPU-5c1a{index:04x}-0d5e-4f6a-9b70-8d2e4c6fa100"),
         pci_bus_id=Reading(bus(index)),
         time_s=tuple(kept),
-        columns=columns,  # type: ignore[arg-type]
+        columns=columns,
         absent={},
         lost=lost,
         energy_joules=Reading(energy),

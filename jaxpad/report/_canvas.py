@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import logging
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -68,13 +69,16 @@ def _svg(chart: Chart) -> Html:
     with _style():
         drawn = Figure(figsize=(chart.width / _PER_INCH, chart.height / _PER_INCH))
         chart.paint(drawn)
-        FigureCanvasSVG(drawn).print_svg(text, metadata=_NO_METADATA)
+        FigureCanvasSVG(drawn)  # savefig would look for another
+        drawn.savefig(text, format="svg", metadata=_NO_METADATA)
     return inline(text.getvalue(), chart.key, f"{chart.title}. {chart.finding}")
 
 
 @cache
 def lacking() -> str | None:
     """Why there can be no pictures here, as a sentence; None where there can."""
+    # Where HOME cannot be written it would tell of its cache on stderr, among a run's own lines.
+    logging.getLogger("matplotlib").setLevel(logging.ERROR)
     try:
         import matplotlib.figure  # noqa: F401
     except Exception:  # an extension built for another numpy raises more than ImportError
@@ -84,7 +88,7 @@ def lacking() -> str | None:
 
 @contextmanager
 def _style() -> Iterator[None]:
-    """Matplotlib's defaults and ours, whatever the user's matplotlibrc says."""
+    """The defaults of matplotlib and ours, whatever the user's matplotlibrc says."""
     from matplotlib import rc_context
 
     # A glyph that the font lacks is the browser's to find: only its width is guessed here.
@@ -94,7 +98,7 @@ def _style() -> Iterator[None]:
 
 
 @cache
-def _parameters() -> dict[str, Any]:
+def _parameters() -> Any:
     from matplotlib import rcParamsDefault
 
     ink, quiet, line = COLOURS["ink"], COLOURS["quiet"], COLOURS["line"]
@@ -135,10 +139,23 @@ def axes(drawn: Figure, left: float, right: float, top: float, bottom: float) ->
     return drawn.add_axes(box)
 
 
-def label(text: str, most: int = 18) -> str:
-    """Text from elsewhere as a label: one line of what can be shown, cut where it is long."""
-    clean = one_line(plain(text))
-    return clean if len(clean) <= most else f"{clean[: most - 1]}…"
+def label(text: str, most: float, size: float = TEXT) -> str:
+    """Text from elsewhere as a label: one line of what can be shown, cut to `most` pixels."""
+    clean = one_line(plain(text))[: int(most)]
+    if text_width(clean, size) <= most:
+        return clean
+    while clean and text_width(f"{clean}…", size) > most:
+        clean = clean[:-1]
+    return f"{clean}…"
+
+
+def text_width(text: str, size: float = TEXT) -> float:
+    """CSS pixels, in the widest of the fonts that a browser may take."""
+    from matplotlib.font_manager import FontProperties
+    from matplotlib.textpath import text_to_path
+
+    width, _, _ = text_to_path.get_text_width_height_descent(text, FontProperties(size=size), False)
+    return float(width)
 
 
 def grid(charts: list[Html]) -> Html:

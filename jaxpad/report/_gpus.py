@@ -64,7 +64,8 @@ def _card(gpu: Gpu, judged: tuple[Judgement, ...]) -> Html:
 
 
 def _worst(gpu: Gpu, judged: Iterable[Judgement]) -> Verdict:
-    return overall([found.verdict for found in (*gpu.findings, *judged)])
+    found = [finding.verdict for finding in gpu.findings]
+    return overall([*found, *(judgement.verdict for judgement in judged)])
 
 
 def worst(report: Report, trace: Trace | None) -> dict[int, Verdict]:
