@@ -113,6 +113,16 @@ def test_profile_exposes_no_more(kept: Matrix, name: str) -> None:
         assert after <= before, (name, row["gpu"], row["workload"], row["jaxlib"])
 
 
+def test_no_figure_between_hosts(kept: Matrix) -> None:
+    """The model knows NVLink, which ends at the host: docs/schedule.md."""
+    rows = [row for row in kept.effects if row["workload"] == "fsdp-2x8"]
+    assert {row["jaxlib"] for row in rows} == {*JAXLIBS}
+    assert not any(matrix.exposed_us(row) for row in rows)
+    assert "exposed" not in json.dumps(rows)
+    others = [row for row in kept.effects if row["workload"] == "fsdp"]
+    assert any(matrix.exposed_us(row) for row in others)
+
+
 def test_nvidia_dead_flags(kept: Matrix) -> None:
     for jaxlib in JAXLIBS:
         rows = kept.effects_of("peers/nvidia-gpu-performance", jaxlib)
