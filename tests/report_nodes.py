@@ -132,11 +132,7 @@ def _readings(node: Node, index: int) -> dict[str, Fact]:
     return {path: Fact(value) for path, value in told.items()} | none
 
 
-<<<<<<< HEAD
-_HEALTH = ["answers", "sense", "xid", "ecc", "rows", "memory", "slowdown", "temperature", "power", "pcie", "replays", "nvlink"]
-=======
 _HEALTH = ("answers", "sense", "xid", "ecc", "rows", "memory", "temperature", "power", "pcie")
->>>>>>> report
 
 
 def _findings(node: Node, index: int) -> Iterator[GpuFinding]:
