@@ -9,23 +9,28 @@ prints the table of docs/faults.md.
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import cache, partial
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 import nvml_double as double
-from gate_samples import GEMM, evidence, node, rate, rates, trace
-from jaxpad import gates
+from gate_samples import COPY, GEMM, evidence, node, rate, rates, trace
+from helpers import environ
+from jaxpad import gates, runner
 from jaxpad.gates import Answer
 from jaxpad.nvml import GpuState, Reading
 from jaxpad.results import Rate
+from jaxpad.runner._file import run_file
 from jaxpad.verdict import Verdict
 from smoke_faults import Fault, run
 from test_health_faults import off_the_bus, one_gpu, with_module
+from test_throughput import HANGS, eight
 
 FAIL, UNSURE = Verdict.FAIL, Verdict.INCONCLUSIVE
 
@@ -120,6 +125,59 @@ def narrow_at_work() -> Answer:
     given = evidence(seen, loaded={6: narrow})
     moved = rate(12.4, 6, program="host_to_device", variant="", unit="GB/s")
     return gemm([moved], given)
+
+
+# Programs run for real, on eight CPU devices of which one is disturbed -------------------------
+
+WRONG = """
+gemm = Gemm("fp32", 128)
+print(json.dumps([said(gemm, device=2, nan=True), said(gemm, device=2, wrong=True)]))
+"""
+SLOW = """
+print(json.dumps(rates(Copy(1 << 20), disturb=Disturbance(device=3, slow=10.0))))
+"""
+
+
+def measured(
+    fault: str, check: str, verdict: Verdict, remedy: str, outcome: Callable[[], Outcome]
+) -> Case:
+    """A fault that a test gives to one device through a function argument."""
+    file = "test_throughput_gates.py" if check.endswith("_gate") else "test_throughput.py"
+    return Case(fault, "measured", f"{file}::{check}", verdict, remedy, outcome)
+
+
+@cache
+def numbers() -> list[list[str]]:
+    """What `verify` said of NaN and of a wrong entry: reason and remedy."""
+    found: list[list[str]] = eight(WRONG)
+    return found
+
+
+def wrong(place: int) -> Outcome:
+    reason, remedy = numbers()[place]
+    assert "on device 2 " in reason
+    return Outcome(FAIL, FAIL.exit_code, reason, remedy)
+
+
+def hung() -> Outcome:
+    """The runner ends a check whose device does not come back."""
+    with tempfile.TemporaryDirectory() as folder:
+        (Path(folder) / "test_it.py").write_text(HANGS)
+        checks = runner.collect(Path(folder))[:1]
+        found = next(iter(run_file(checks, environ(), Path(folder), 8.0, lambda _: None)))
+    return Outcome(found.verdict, found.verdict.exit_code, found.reason, found.remedy)
+
+
+def slow_copy() -> Outcome:
+    """Rates of eight CPU devices, as if each were one of the node's GPUs and those were fast."""
+    told = [Rate(**one) for one in eight(SLOW)]
+    scale = COPY / sorted(one.median for one in told)[4]
+    as_gpus = [
+        replace(one, platform="gpu", ordinal=one.device, median=one.median * scale) for one in told
+    ]
+    found = gemm(as_gpus)
+    assert "GPU 3 copy" in found.reason
+    return Outcome(found.verdict, found.verdict.exit_code, found.reason, found.remedy)
 
 
 GROWING = "+900000000/s"  # ns: held down nine tenths of the time
@@ -286,6 +344,10 @@ CASES = (
     judged("slow under a power cap", "test_gemm_gate", UNSURE, "-pl 700", one_capped),
     judged("slow while hot", "test_gemm_gate", FAIL, "fans", one_hot),
     judged("clock that was set", "test_clocks_under_load", UNSURE, "-rgc", clock_set),
+    measured("NaN from one device", "test_gemm_fp32", FAIL, "health", partial(wrong, 0)),
+    measured("a wrong number from one device", "test_gemm_fp32", FAIL, "health", partial(wrong, 1)),
+    measured("a kernel that hangs", "test_copy", FAIL, "--limit", hung),
+    measured("one device ten times slower", "test_memory_gate", FAIL, "dcgmi", slow_copy),
     judged("slow behind PCIe x4", "test_transfer_gate", FAIL, "reseat", narrow_at_work),
 )
 
