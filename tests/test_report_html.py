@@ -195,7 +195,7 @@ def test_charts_ask_for_nothing_and_know_both_schemes(name: str) -> None:
     drawn = text[text.index("<svg") : text.rindex("</svg>")]
     assert "#0000" not in drawn
     assert "http" not in drawn
-    assert "var(--series-0)" in drawn
+    assert "var(--series)" in drawn
 
 
 def test_chart_is_the_same_each_time() -> None:

@@ -75,7 +75,7 @@ class Bar:
 
     @property
     def tone(self) -> str:
-        return COLOURS[_TONES.get(self.entry.verdict or Verdict.PASS, "series-0")]
+        return COLOURS[_TONES.get(self.entry.verdict or Verdict.PASS, "series")]
 
 
 def _paint(drawn: Figure, program: Program) -> None:

@@ -26,7 +26,7 @@ _NAMES = (
     "fail",
     "inconclusive",
     "not-applicable",
-    *(f"series-{number}" for number in range(8)),
+    "series",
 )
 COLOURS = {name: f"#0000{number:02x}" for number, name in enumerate(_NAMES, start=1)}
 _VARIABLES = {colour: f"var(--{name})" for name, colour in COLOURS.items()}
