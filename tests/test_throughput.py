@@ -43,9 +43,9 @@ from jaxpad.throughput import *
 jax.config.update("jax_num_cpu_devices", 8)
 DEVICES = jax.devices()
 
-def said(program, **fault):
+def said(program, devices=DEVICES, **fault):
     try:
-        verify(program, DEVICES, disturb=Disturbance(**fault) if fault else None)
+        verify(program, devices, disturb=Disturbance(**fault) if fault else None)
     except checks.Failed as failed:
         return [str(failed), failed.remedy]
 
@@ -53,7 +53,7 @@ def rates(program, **how):
     return [dataclasses.asdict(one) for one in run(program, DEVICES, batches=4, **how)]
 """
 RATES = """
-slow = Disturbance(device=3, slow=10.0)
+slow = Disturbance(device=3, slow=6.0)
 copy = Copy(1 << 20)
 print(json.dumps({
     "alone": rates(copy),
@@ -68,16 +68,18 @@ gemm = Gemm("fp32", 128)
 tiny = decoder(scale("cpu", 0))
 programs = [
     gemm, Gemm("bf16", 128), Gemm("fp16", 128), Gemm("fp8", 128), Copy(1 << 20), Triad(1 << 20),
-    HostToDevice(1 << 20), DeviceToHost(1 << 20), DeviceToDevice(1 << 20, tuple(range(8))),
-    *(Collective(kind, 1 << 20, 8) for kind in KINDS),
+    HostToDevice(1 << 20), DeviceToHost(1 << 20), DeviceToDevice(1 << 20, (0, 1)),
+    Attention("bf16", 1, 64, 2, 16),
 ]
 print(json.dumps({
-    "right": [said(program) for program in programs],
+    "right": [said(program, DEVICES[:2]) for program in programs],
+    "collectives": [said(Collective(kind, 1 << 20, 8)) for kind in KINDS],
     "nan": said(gemm, device=2, nan=True),
     "wrong": said(gemm, device=2, wrong=True),
     "first wrong": said(gemm, device=0, wrong=True),
+    "one of two": said(gemm, DEVICES[:2], device=1, wrong=True),
     "copy": said(Copy(1 << 20), device=5, wrong=True),
-    "loss": said(Train("fp32", 1, tiny), device=1, nan=True),
+    "loss": said(Train("fp32", 1, tiny), DEVICES[:2], device=1, nan=True),
     "reduced": said(Collective("all_reduce", 1 << 20, 8), device=1, wrong=True),
 }))
 """
@@ -151,7 +153,8 @@ def test_collective_is_one_rate(rates: dict[str, list[Rate]]) -> None:
 
 
 def test_numbers_right(numbers: dict[str, Any]) -> None:
-    assert numbers["right"] == [None] * len(numbers["right"])
+    assert numbers["right"] == [None] * 10
+    assert numbers["collectives"] == [None] * len(KINDS)
 
 
 @pytest.mark.parametrize(
@@ -174,6 +177,10 @@ def test_numbers_wrong(fault: str, words: str, numbers: dict[str, Any]) -> None:
 
 def test_wrong_in_collective_names_place(numbers: dict[str, Any]) -> None:
     assert "on device 5 of 8, entry [" in numbers["reduced"][0]
+
+
+def test_of_two_either_may_be_wrong(numbers: dict[str, Any]) -> None:
+    assert numbers["one of two"][0].endswith("; of two, either may be at fault")
 
 
 def test_hang_is_ended(answers: Answers) -> None:

@@ -29,7 +29,7 @@ _ALGORITHM = {
     "tf32": lax.DotAlgorithmPreset.TF32_TF32_F32,
     "fp32": lax.DotAlgorithmPreset.F32_F32_F32,
 }
-# XLA's Triton multiplies fp8 in fp16 on Hopper and on B200 for some tile sizes, by the PTX.
+# XLA's Triton may multiply fp8 in fp16: it does for some tiles on H100 and B200 (jaxlib 0.10).
 _CUBLASLT = {"xla_gpu_enable_triton_gemm": False}
 
 
