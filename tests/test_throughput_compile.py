@@ -69,7 +69,7 @@ def read(name, program, devices, machine_code):
     described = aot.topology(gpu, devices)
     built = program.build(throughput.as_one(described.devices))
     with tempfile.TemporaryDirectory() as dump:
-        options = {"xla_dump_to": dump, "xla_dump_emitter_re": "."} if machine_code else {}
+        options = {"xla_dump_to": dump, "xla_dump_emitter_re": "ptx"} if machine_code else {}
         compiled = aot.compile_for(
             gpu, built.jitted, built.args, devices=described, compiler_options=options
         )
