@@ -26,7 +26,7 @@ import json, os, sys
 from pathlib import Path
 from jaxpad import health, paths, report, runner
 root, requested = Path(sys.argv[1]), sys.argv[2]
-files = ("test_health.py", "test_throughput_gates.py")
+files = ("test_health.py", "test_throughput_gates.py", "test_watched.py")
 wanted = [c for c in runner.collect(paths.SMOKE_TESTS) if c.file.name in files]
 wanted += [c for c in runner.collect(paths.SMOKE_TESTS) if c.name == "test_platform_expected"]
 roots = health.Roots(root / "sys", root / "dev", root / "kmsg", root)

@@ -10,7 +10,7 @@ import pytest
 import nvml_double as double
 from helpers import SmokeRun, smoke
 
-DRIVER = ("--platform", "cpu", "-k", "health or gates")
+DRIVER = ("--platform", "cpu", "-k", "health or gates or watched")
 
 
 def variables(scenario: str = "idle-h100-sxm") -> dict[str, str]:
