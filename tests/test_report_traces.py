@@ -14,7 +14,6 @@ from jaxpad.nvml import Lost, Trace
 from jaxpad.report import (
     TRACES_SCHEMA,
     redact,
-    shift,
     thin,
     traces_from_json,
     traces_to_json,
@@ -89,8 +88,8 @@ def test_gpm_is_averaged() -> None:
     assert found.time_s[-1] == gpm.time_s[-1]
 
 
-def test_shift() -> None:
-    moved = shift(TRACES["lost GPU"], 100.0)
+def test_since() -> None:
+    moved = TRACES["lost GPU"].since(100.0)
     assert (moved.start_s, moved.stop_s) == (-100.0, 500.0)
     assert moved.gpus[3].lost == Lost(131.0, "NVMLError_GpuIsLost: GPU is lost")
     assert moved.gpus[0].time_s[0] == -100.0

@@ -33,7 +33,6 @@ if TYPE_CHECKING:
     from jaxpad.report._thin import thin as thin
     from jaxpad.report._traces import (
         TRACES_SCHEMA as TRACES_SCHEMA,
-        shift as shift,
         traces_from_json as traces_from_json,
         traces_to_json as traces_to_json,
     )
@@ -45,7 +44,6 @@ _LATER = {
     "Progress": "_progress",
     "TRACES_SCHEMA": "_traces",
     "redact": "_redact",
-    "shift": "_traces",
     "summary": "_terminal",
     "thin": "_thin",
     "to_html": "_html",

@@ -3,33 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any
 
 from jaxpad.errors import UsageError
-from jaxpad.nvml import Gap, GpmTrace, GpuTrace, Lost, Trace
+from jaxpad.nvml import Trace
 from jaxpad.report._plain import Misfit, revive, to_plain
 
 TRACES_SCHEMA = 1
-
-
-def shift(trace: Trace, origin_s: float) -> Trace:
-    """The trace with every time counted from `origin_s`, the run's start by the same clock."""
-
-    def moved(times: tuple[float, ...]) -> tuple[float, ...]:
-        return tuple(time - origin_s for time in times)
-
-    def gpm(found: GpmTrace) -> GpmTrace:
-        return replace(found, time_s=moved(found.time_s))
-
-    def gpu(one: GpuTrace) -> GpuTrace:
-        lost = one.lost and Lost(one.lost.at_s - origin_s, one.lost.reason)
-        return replace(one, time_s=moved(one.time_s), lost=lost, gpm=one.gpm.map(gpm))
-
-    gaps = (Gap(gap.start_s - origin_s, gap.stop_s - origin_s, gap.why) for gap in trace.gaps)
-    start, stop = moved((trace.start_s, trace.stop_s))
-    gpus = tuple(map(gpu, trace.gpus))
-    return replace(trace, start_s=start, stop_s=stop, gpus=gpus, gaps=tuple(gaps))
 
 
 def traces_to_json(trace: Trace) -> dict[str, Any]:

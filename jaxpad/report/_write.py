@@ -31,7 +31,7 @@ def write(
     folder. Redact first: this writes what it is given. Nothing is flushed to the disk:
     the promise is for readers and killed processes, not for a power cut.
 
-    `trace` has its times in seconds after the run's start (see `shift`); it is thinned to
+    `trace` has its times in seconds after the run's start (see `Trace.since`); it is thinned to
     some hundred rows a GPU. Without one there is no traces.json, and an older one goes.
 
     Raises UsageError if the folder cannot be written, or has no space.
