@@ -3,7 +3,7 @@
 Each is injected, none passes. `whole run` is `jaxpad smoke` over the double of NVML, in which
 a fault shows to the driver, sysfs or the kernel's log; `judged` holds rates and readings that
 a GPU with this fault gives to the gates; `measured` runs the throughput programs on eight
-devices, one of them disturbed by a function argument. `PYTHONPATH=tests:. python` on this file
+devices, one of them disturbed by a function argument. `PYTHONPATH=.:tests python` on this file
 prints the table of docs/faults.md.
 """
 
@@ -21,7 +21,7 @@ import pytest
 
 import nvml_double as double
 from gate_samples import COPY, GEMM, evidence, node, rate, rates, trace
-from helpers import environ
+from helpers import HOME, environ
 from jaxpad import gates, runner
 from jaxpad.gates import Answer
 from jaxpad.nvml import GpuState, Reading
@@ -390,6 +390,12 @@ def table() -> str:
     ]
     head = "| fault | how | check | verdict | exit code | remedy |"
     return "\n".join([head, "| --- | --- | --- | --- | --- | --- |", *rows])
+
+
+def test_page_has_the_table() -> None:
+    assert table() in (HOME / "docs/faults.md").read_text(), (
+        "renew it: PYTHONPATH=.:tests python tests/test_smoke_faults.py"
+    )
 
 
 if __name__ == "__main__":
