@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 from jaxpad import health, nvml
@@ -56,7 +56,14 @@ class Survey:
         return nvml.match(ordinals, self.cuda, self.snapshot)
 
     def findings(self, bounds: Bounds, *, idle: bool = False) -> tuple[Finding, ...]:
-        """What `jaxpad health` finds on the node and on the GPUs that are visible to us."""
+        """What `jaxpad health` finds on the node and on the GPUs that are visible to us.
+
+        A kernel log that we may not read is left out: users and containers seldom may, and
+        `jaxpad health`, run as root, asks it.
+        """
+        xids = bounds["xid_hours_most"]
+        if not self.snapshot.kernel.xids.known:
+            bounds = {**bounds, xids.name: replace(xids, value=0)}
         found = health.judge(self.snapshot, self.described, bounds, self.shown, idle=idle)
         return health.about(found, self.visible)
 

@@ -160,3 +160,13 @@ def test_findings_are_of_visible_gpus() -> None:
     )
     assert gates.of_findings(broken.findings(bounds.load())).verdict is FAIL
     assert gates.of_findings(given(broken).findings(bounds.load())).verdict is PASS
+
+
+def test_log_that_we_may_not_read_is_left_out() -> None:
+    """A user's smoke run is no worse for it; jaxpad health, run as root, insists."""
+    seen = node()
+    unread: Reading[Any] = Reading(None, "PermissionError: [Errno 1] Operation not permitted")
+    kernel = replace(seen.snapshot.kernel, xids=unread)
+    seen = replace(seen, snapshot=replace(seen.snapshot, kernel=kernel))
+    found = {one.name: one for one in seen.findings(bounds.load()) if one.gpu in (None, 0)}
+    assert found["xid"].verdict is found["kernel log"].verdict is Verdict.NOT_APPLICABLE

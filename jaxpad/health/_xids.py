@@ -58,7 +58,8 @@ def log(node: Node) -> Answer:
     """
     found = node.snapshot.kernel.xids
     if _left_out(node):
-        return not_applicable("left out: xid_hours_most is 0")
+        unread = f"left out: it cannot be read here ({found.reason})"
+        return not_applicable(unread if found.reason else "left out: xid_hours_most is 0")
     if found.value is None:
         remedy = "run as root or with CAP_SYSLOG, or set xid_hours_most = 0 to leave it out"
         return inconclusive(f"the kernel's log cannot be read: {found.reason}", remedy)
