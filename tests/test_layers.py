@@ -33,6 +33,8 @@ ROWS = (
         "flag_search",
         "counting",
         "health_command",
+        "report_command",
+        "report_tasks",
         "node_tasks",
         "nvml_record",
         "explain",
