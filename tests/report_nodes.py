@@ -80,7 +80,7 @@ class Node:
 
     def speed(self, gpu: int, at: Timed, together: bool) -> float:
         """A rate: GPUs differ by two per cent, and share power and air."""
-        noise = Random(f"{gpu}{at.program}{at.variant}{together}").uniform(-0.012, 0.012)  # noqa: S311
+        noise = Random(f"{gpu}{at.program}{at.variant}{together}").uniform(-0.012, 0.012)
         slow = 0.55 if gpu == self.slow and at.watts > 500 else 1.0
         return at.rate * (1 + noise) * (0.965 if together else 1.0) * slow
 
@@ -132,7 +132,7 @@ def _readings(node: Node, index: int) -> dict[str, Fact]:
     return {path: Fact(value) for path, value in told.items()} | none
 
 
-_HEALTH = "answers sense xid ecc rows memory slowdown temperature power pcie replays nvlink".split()
+_HEALTH = ("answers", "sense", "xid", "ecc", "rows", "memory", "temperature", "power", "pcie")
 
 
 def _findings(node: Node, index: int) -> Iterator[GpuFinding]:
@@ -234,14 +234,16 @@ def trace(node: Node, hz: float = 5.0, gaps: bool = False) -> Trace:
         start_s=0.0,
         stop_s=node.seconds,
         error=None,
-        gpus=tuple(_trace(node, index, times, hole if gaps else None) for index in range(node.gpus)),
+        gpus=tuple(
+            _trace(node, index, times, hole if gaps else None) for index in range(node.gpus)
+        ),
         gaps=(hole,) if gaps else (),
     )
 
 
 def _trace(node: Node, index: int, times: tuple[float, ...], hole: Gap | None) -> GpuTrace:
     lost = Lost(node.lost_s, "NVMLError_GpuIsLost: GPU is lost") if index == node.lost else None
-    random = Random(index)  # noqa: S311
+    random = Random(index)
     heat, energy, rows, kept = 38.0 + index * 0.8, 0.0, [], []
     step = times[1] - times[0]
     for time in times:
@@ -274,7 +276,7 @@ def _trace(node: Node, index: int, times: tuple[float, ...], hole: Gap | None) -
         uuid=Reading(f"GPU-5c1a{index:04x}-0d5e-4f6a-9b70-8d2e4c6fa100"),
         pci_bus_id=Reading(bus(index)),
         time_s=tuple(kept),
-        columns=columns,  # type: ignore[arg-type]
+        columns=columns,
         absent={},
         lost=lost,
         energy_joules=Reading(energy),
@@ -284,9 +286,7 @@ def _trace(node: Node, index: int, times: tuple[float, ...], hole: Gap | None) -
             "sw_thermal_slowdown": Reading(int(2.2e11) if index == node.slow else 0),
             "board_limit": Reading(None, "not asked: no older call counts this"),
         },
-        gpm=Reading(
-            GpmTrace(times[::5], {"tensor_percent": tuple(0.5 for _ in times[::5])}, {})
-        ),
+        gpm=Reading(GpmTrace(times[::5], {"tensor_percent": tuple(0.5 for _ in times[::5])}, {})),
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 from collections.abc import Iterator
 from typing import Any
 
@@ -35,6 +36,10 @@ CLASSES = {
 }
 
 
+# With bytes that are no text, infinity, or NaN, which differs from itself.
+NOT_AS_THEY_WERE = {"hostile", "hostile node", "odd numbers", "NaN from a GPU"}
+
+
 def through_text(report: Report) -> dict[str, Any]:
     """As a reader gets it, in JSON that any parser takes."""
     text = json.dumps(to_json(report), allow_nan=False).encode("utf-8", "strict")
@@ -54,7 +59,7 @@ def test_any_report_is_valid_and_comes_back(report: Report) -> None:
     assert from_json(content) == report
 
 
-@pytest.mark.parametrize("name", sorted(SHAPES.keys() - {"hostile", "odd numbers"}))
+@pytest.mark.parametrize("name", sorted(SHAPES.keys() - NOT_AS_THEY_WERE))
 def test_shape_comes_back(name: str) -> None:
     assert from_json(through_text(SHAPES[name])) == SHAPES[name]
 
@@ -68,6 +73,28 @@ def test_hostile_bytes_are_replaced_once() -> None:
 def test_numbers_json_lacks() -> None:
     first = through_text(SHAPES["odd numbers"])["checks"][0]["measurements"][0]
     assert (first["value"], first["spread"]) == ("nan", None)
+
+
+@every_shape
+def test_once_read_it_stays(report: Report) -> None:
+    once = to_json(from_json(through_text(report)))
+    assert to_json(from_json(once)) == once
+
+
+def test_nan_rate_is_null_and_comes_back() -> None:
+    content = through_text(SHAPES["NaN from a GPU"])
+    assert content["rates"][0]["median"] is None
+    assert math.isnan(from_json(content).rates[0].median)
+    content["rates"][0]["start_s"] = None
+    with pytest.raises(UsageError, match=r"report.rates\[0\].start_s is None"):
+        from_json(content)
+
+
+def test_yes_is_no_number() -> None:
+    content = through_text(SHAPES["hostile node"])
+    content["rates"][0]["device"] = True
+    with pytest.raises(UsageError, match=r"report.rates\[0\].device is True"):
+        from_json(content)
 
 
 @every_shape

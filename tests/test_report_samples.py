@@ -166,10 +166,10 @@ GONE = check(
     began=596.0,
 )
 CPU_RATES = tuple(
-    Rate("gemm", "float32", device, "cpu", together, 21.4 - device / 9 - 12 * together, 0.4,
-         "GFLOP/s", 10, 3.0, 4.0)
-    for device in range(4) for together in (False, True)
-) + (Rate("copy", "128 MiB", 0, "cpu", False, 9.8, 0.2, "GB/s", 10, 4.0, 5.0, None, 0.125),)
+    Rate("gemm", "float32", at, "cpu", together, 21.4 - at - 12 * together, 0.4, "GFLOP/s", 9, 3, 4)
+    for at in range(4)
+    for together in (False, True)
+)
 
 
 def not_asked(result: CheckResult) -> CheckResult:
@@ -212,12 +212,29 @@ SHAPES: dict[str, Report] = {
         ),
         interrupted=NASTY,
         gpus=(
-            Gpu(0, NASTY, NASTY, NASTY, NASTY, (0,), {NASTY: 1.0}, {NASTY: Fact(NASTY)}, (
-                GpuFinding(NASTY, Verdict.FAIL, NASTY, NASTY, NASTY),)),
+            Gpu(
+                0,
+                NASTY,
+                NASTY,
+                NASTY,
+                NASTY,
+                (0,),
+                {NASTY: 1.0},
+                {NASTY: Fact(NASTY)},
+                (GpuFinding(NASTY, Verdict.FAIL, NASTY, NASTY, NASTY),),
+            ),
         ),
         judgements=(
-            Judgement(Rate(NASTY, NASTY, 0, NASTY, True, 1.0, 0.0, NASTY, 1, 0.0, 1.0), 0,
-                      Verdict.FAIL, 2.0, 1.5, NASTY, NASTY, NASTY),
+            Judgement(
+                Rate(NASTY, NASTY, 0, NASTY, True, 1.0, 0.0, NASTY, 1, 0.0, 1.0),
+                0,
+                Verdict.FAIL,
+                2.0,
+                1.5,
+                NASTY,
+                NASTY,
+                NASTY,
+            ),
         ),
         overrides=(NASTY,),
     ),
@@ -228,8 +245,23 @@ SHAPES: dict[str, Report] = {
     "rates of a CPU": replace(PASSED_CPU, rates=CPU_RATES),
     "NaN from a GPU": replace(
         PASSED_GPU,
-        rates=(Rate("gemm", "bf16", 0, "gpu", False, float("nan"), float("nan"), "TFLOP/s", 3,
-                    1.0, 2.0, 0, 2730.0),),
+        rates=(
+            Rate(
+                "gemm",
+                "bf16",
+                0,
+                "gpu",
+                False,
+                float("nan"),
+                float("nan"),
+                "TFLOP/s",
+                3,
+                1.0,
+                2.0,
+                0,
+                2730.0,
+            ),
+        ),
     ),
     "odd numbers": replace(
         PASSED_CPU,
@@ -239,6 +271,14 @@ SHAPES: dict[str, Report] = {
         ),
     ),
 }
+
+
+def trace_of(report: Report) -> Trace | None:
+    """The trace that goes with a report of SHAPES."""
+    names = (name for name, shape in SHAPES.items() if shape is report)
+    return TRACES.get(next(names, ""))
+
+
 every_shape = pytest.mark.parametrize("report", SHAPES.values(), ids=SHAPES.keys())
 
 texts = st.text(max_size=12)
@@ -267,20 +307,44 @@ checks = st.builds(
     st.none() | seconds,
 )
 rates = st.builds(
-    Rate, texts, texts, st.none() | st.integers(0, 3), st.sampled_from(["gpu", "cpu"]),
-    st.booleans(), numbers, numbers, st.sampled_from(["TFLOP/s", "GB/s"]), st.integers(0, 9),
-    seconds, seconds, st.none() | st.integers(0, 3), st.none() | numbers,
+    Rate,
+    texts,
+    texts,
+    st.none() | st.integers(0, 3),
+    st.sampled_from(["gpu", "cpu"]),
+    st.booleans(),
+    numbers,
+    numbers,
+    st.sampled_from(["TFLOP/s", "GB/s"]),
+    st.integers(0, 9),
+    seconds,
+    seconds,
+    st.none() | st.integers(0, 3),
+    st.none() | numbers,
 )
 judgements = st.builds(
-    Judgement, rates, st.none() | st.integers(0, 3), st.sampled_from(Verdict),
-    st.none() | numbers, st.none() | numbers, texts, texts, texts,
+    Judgement,
+    rates,
+    st.none() | st.integers(0, 3),
+    st.sampled_from(Verdict),
+    st.none() | numbers,
+    st.none() | numbers,
+    texts,
+    texts,
+    texts,
 )
 facts = st.dictionaries(texts, st.builds(Fact, st.none() | texts, st.none() | texts), max_size=3)
 findings = st.builds(GpuFinding, texts, st.sampled_from(Verdict), texts, texts, texts)
 gpus = st.builds(
-    Gpu, st.integers(0, 3), texts, st.none() | texts, st.none() | texts, st.none() | texts,
+    Gpu,
+    st.integers(0, 3),
+    texts,
+    st.none() | texts,
+    st.none() | texts,
+    st.none() | texts,
     st.lists(st.integers(0, 3), max_size=2).map(tuple),
-    st.dictionaries(st.sampled_from([*nodes.PEAKS]), st.floats(0, 1e6), max_size=3), facts,
+    st.dictionaries(st.sampled_from([*nodes.PEAKS]), st.floats(0, 1e6), max_size=3),
+    facts,
     st.lists(findings, max_size=2).map(tuple),
 )
 reports = st.builds(

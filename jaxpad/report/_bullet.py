@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from jaxpad.report._canvas import Chart, axes, label
 from jaxpad.report._figures import number
@@ -38,7 +38,15 @@ def bullet(program: Program, key: str) -> Chart:
 
 
 def _numbers(program: Program) -> Html:
-    heads = ("Where", "How", f"Median, {program.unit}", "Spread (IQR)", "Of peak", "Gate", "Verdict")
+    heads = (
+        "Where",
+        "How",
+        f"Median, {program.unit}",
+        "Spread (IQR)",
+        "Of peak",
+        "Gate",
+        "Verdict",
+    )
     rows = (_row(entry) for place in program.places for entry in program.at(place))
     return table(f"{program.title}: rates", heads, rows)
 
@@ -160,7 +168,11 @@ def _scale(panel: Axes, program: Program) -> None:
 
 def _heads(panel: Axes, program: Program) -> None:
     """Names above the plot: the unit over the numbers, the gate over its mark."""
-    above = {"textcoords": "offset points", "fontsize": 8.5, "color": COLOURS["quiet"]}
+    above: dict[str, Any] = {
+        "textcoords": "offset points",
+        "fontsize": 8.5,
+        "color": COLOURS["quiet"],
+    }
     panel.annotate(
         program.unit, (1, 1), xycoords="axes fraction", xytext=(RIGHT - 4, 4), ha="right", **above
     )

@@ -68,7 +68,8 @@ def _svg(chart: Chart) -> Html:
     with _style():
         drawn = Figure(figsize=(chart.width / _PER_INCH, chart.height / _PER_INCH))
         chart.paint(drawn)
-        FigureCanvasSVG(drawn).print_svg(text, metadata=_NO_METADATA)
+        FigureCanvasSVG(drawn)  # savefig would look for another
+        drawn.savefig(text, format="svg", metadata=_NO_METADATA)
     return inline(text.getvalue(), chart.key, f"{chart.title}. {chart.finding}")
 
 
@@ -84,7 +85,7 @@ def lacking() -> str | None:
 
 @contextmanager
 def _style() -> Iterator[None]:
-    """matplotlib's defaults and ours, whatever the user's matplotlibrc says."""
+    """The defaults of matplotlib and ours, whatever the user's matplotlibrc says."""
     from matplotlib import rc_context
 
     # A glyph that the font lacks is the browser's to find: only its width is guessed here.
@@ -94,7 +95,7 @@ def _style() -> Iterator[None]:
 
 
 @cache
-def _parameters() -> dict[str, Any]:
+def _parameters() -> Any:
     from matplotlib import rcParamsDefault
 
     ink, quiet, line = COLOURS["ink"], COLOURS["quiet"], COLOURS["line"]

@@ -64,7 +64,8 @@ def _card(gpu: Gpu, judged: tuple[Judgement, ...]) -> Html:
 
 
 def _worst(gpu: Gpu, judged: Iterable[Judgement]) -> Verdict:
-    return overall([found.verdict for found in (*gpu.findings, *judged)])
+    found = [finding.verdict for finding in gpu.findings]
+    return overall([*found, *(judgement.verdict for judgement in judged)])
 
 
 def worst(report: Report, trace: Trace | None) -> dict[int, Verdict]:
@@ -194,4 +195,3 @@ def _readings(gpu: Gpu) -> Html:
     facts = {"uuid": Fact(gpu.uuid, None if gpu.uuid else "not read"), **gpu.readings}
     rows = ((tag("code", path), known(fact)) for path, fact in facts.items())
     return table(f"GPU {gpu.index}: what NVML said", ("Reading", "Value"), rows)
-

@@ -16,6 +16,7 @@ from jaxpad.report import (
 )
 from jaxpad.report._json import to_json
 from jaxpad.report._tags import Html, join, safe, tag
+from jaxpad.report._thin import thin
 from jaxpad.report._words import headline, shell
 from jaxpad.results import SCHEMA_VERSION, Report
 from jaxpad.verdict import Verdict
@@ -24,14 +25,14 @@ from jaxpad.verdict import Verdict
 def to_html(report: Report, trace: Trace | None = None, *, pictures: bool = True) -> str:
     """The whole page, with the report's JSON embedded as `#smoke-json`.
 
-    `trace` has its times in seconds after the run's start. Pictures need matplotlib; without
-    it, or without `pictures`, the page has their numbers.
+    `trace` has its times in seconds after the run's start, and is thinned here. Pictures
+    need matplotlib; without it, or without `pictures`, the page has their numbers.
     """
     return _template().substitute(
         title=safe(f"{headline(report)} - jaxpad smoke"),
         style=_style(),
         header=sections.header(report),
-        body=_body(report, trace, pictures),
+        body=_body(report, thin(trace) if trace else None, pictures),
         footer=_footer(report),
         json=embedded(report),
     )

@@ -124,11 +124,12 @@ def traces(report: Report, trace: Trace | None, *, pictures: bool) -> Html:
 def _told(report: Report, trace: Trace) -> list[Html]:
     """How it was sampled, and what is missing."""
     whole = duration(trace.stop_s - trace.start_s)
-    words = [
+    how = (
         f"Sampled every {duration(trace.period_s)} for {whole}; times are minutes and seconds "
         "after the run's start. Grey: the time of every other check file. All lanes of a picture "
         "have one scale, up to its highest value."
-    ]
+    )
+    words = [how]
     if trace.gaps:
         longest = max(trace.gaps, key=lambda gap: gap.seconds)
         gaps = f"{plural(len(trace.gaps), 'gap')} without samples"

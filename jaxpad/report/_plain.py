@@ -40,8 +40,8 @@ def to_plain(value: Any, kind: Any = None) -> Any:
 
 
 def _fields(value: Any) -> dict[str, Any]:
-    hints = _types(type(value))
-    return {name: to_plain(getattr(value, name), hint) for name, hint in hints.items()}
+    kind: Any = type(value)
+    return {name: to_plain(getattr(value, name), hint) for name, hint in _types(kind).items()}
 
 
 @cache
@@ -51,7 +51,8 @@ def _types(kind: Any) -> dict[str, Any]:
     if origin is Reading:
         return {"value": typing.get_args(kind)[0] | None, "reason": str | None}
     hints = typing.get_type_hints(kind)
-    return hints | {name: hints[name] | None for name in MAY_BE_NAN.get(kind, ())}
+    found: dict[str, Any] = hints | {name: hints[name] | None for name in MAY_BE_NAN.get(kind, ())}
+    return found
 
 
 def revive(kind: Any, value: Any, where: str) -> Any:

@@ -101,9 +101,7 @@ def _rates(program: Program, kind: Kind, together: bool) -> Iterator[tuple[float
 def rooflines(report: Report) -> tuple[Chart, ...]:
     """A chart for each kind of GPU that has points."""
     pairs = [(kind, points(report, kind)) for kind in kinds(report)]
-    return tuple(
-        _chart(at, kind, found) for at, (kind, found) in enumerate(pairs) if found
-    )
+    return tuple(_chart(at, kind, found) for at, (kind, found) in enumerate(pairs) if found)
 
 
 def _chart(at: int, kind: Kind, found: tuple[Point, ...]) -> Chart:

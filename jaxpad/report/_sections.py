@@ -13,6 +13,7 @@ from jaxpad.report._words import computes_on, headline, next_steps
 from jaxpad.results import CheckResult, Report
 from jaxpad.verdict import Verdict
 
+
 def header(report: Report) -> Html:
     """The verdict in words, where it was reached, and the counts."""
     facts = (

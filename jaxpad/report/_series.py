@@ -114,7 +114,9 @@ def _finding(found: Sequence[Line], quantity: Quantity) -> str:
 
 
 def _gone(found: Sequence[Line]) -> str:
-    gone = [f"GPU {line.gpu} lost at {clock(lost.at_s)}" for line in found if (lost := line.trace.lost)]
+    gone = [
+        f"GPU {line.gpu} lost at {clock(lost.at_s)}" for line in found if (lost := line.trace.lost)
+    ]
     return f"; {', '.join(gone)}" if gone else ""
 
 
@@ -254,4 +256,3 @@ def _head(panel: Axes, words: str) -> None:
         fontsize=8.5,
         color=COLOURS["quiet"],
     )
-

@@ -113,9 +113,7 @@ def _gpus(those: list[int], count: int) -> str:
 
 
 def _numbers(report: Report, trace: Trace) -> Html:
-    rows = [
-        row for at, gpu in enumerate(trace.gpus) for row in _rows(index(report, at, gpu), gpu)
-    ]
+    rows = [row for at, gpu in enumerate(trace.gpus) for row in _rows(index(report, at, gpu), gpu)]
     heads = ("GPU", "Reason", "Held by NVML's count", "First seen", "Last seen")
     return table("Throttle reasons by GPU", heads, rows or [("none", "", "", "", "")])
 
