@@ -70,10 +70,12 @@ def test_thin_keeps_a_reason_seen_once() -> None:
 
 def test_thin_takes_columns_of_nothing() -> None:
     gpu = LONG.gpus[1]
-    none = {name: (None,) * len(gpu.time_s) for name in gpu.columns}
+    none: dict[str, tuple[float | None, ...]] = {
+        name: (None,) * len(gpu.time_s) for name in gpu.columns
+    }
     found = thin(replace(LONG, gpus=(replace(gpu, columns=none),))).gpus[0]
     assert set(found.columns["power_watts"]) == {None}
-    empty = replace(gpu, time_s=(), columns=dict.fromkeys(gpu.columns, ()))
+    empty = replace(gpu, time_s=(), columns={})
     assert thin(replace(LONG, gpus=(empty,))).gpus[0].time_s == ()
 
 

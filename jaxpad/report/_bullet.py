@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from jaxpad.report._canvas import Chart, axes, label
+from jaxpad.report._canvas import Chart, axes, label, text_width
 from jaxpad.report._figures import number
 from jaxpad.report._rated import WRONG, Entry, Program, finding
 from jaxpad.report._signs import SIGNS
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 ROW, TOP, BOTTOM, RIGHT = 21.0, 16.0, 18.0, 58.0  # CSS pixels
-_LETTER = 5.4  # width of one, about
+MOST = 110.0  # pixels that a name may take
 _TONES = {Verdict.FAIL: "fail", Verdict.INCONCLUSIVE: "inconclusive"}
 
 
@@ -78,8 +78,9 @@ class Bar:
 
 
 def _paint(drawn: Figure, program: Program) -> None:
-    longest = max(len(label(place)) for place in program.places)
-    panel = axes(drawn, 8 + _LETTER * longest, RIGHT, TOP, BOTTOM)
+    names = [label(place, MOST) for place in program.places]
+    panel = axes(drawn, 8 + max(map(text_width, names)), RIGHT, TOP, BOTTOM)
+    panel.set_yticks(range(len(names)), names)
     bars = [bar for row, place in enumerate(program.places) for bar in _row_of(program, row, place)]
     _bars(panel, program, bars)
     _gates(panel, program, bars)
@@ -156,7 +157,6 @@ def _scale(panel: Axes, program: Program) -> None:
     full = 100.0 if program.scaled else 0.0
     panel.set_xlim(0, max([full, *medians, *gates, 1e-9]) * (1.0 if full else 1.04))
     panel.set_ylim(len(program.places) - 0.5, -0.5)
-    panel.set_yticks(range(len(program.places)), [label(place) for place in program.places])
     if program.scaled:
         panel.set_xticks([0, 25, 50, 75, 100], ["0", "25", "50", "75", "100 %"])
     else:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import logging
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -76,6 +77,8 @@ def _svg(chart: Chart) -> Html:
 @cache
 def lacking() -> str | None:
     """Why there can be no pictures here, as a sentence; None where there can."""
+    # Where HOME cannot be written it would tell of its cache on stderr, among a run's own lines.
+    logging.getLogger("matplotlib").setLevel(logging.ERROR)
     try:
         import matplotlib.figure  # noqa: F401
     except Exception:  # an extension built for another numpy raises more than ImportError
@@ -136,10 +139,23 @@ def axes(drawn: Figure, left: float, right: float, top: float, bottom: float) ->
     return drawn.add_axes(box)
 
 
-def label(text: str, most: int = 18) -> str:
-    """Text from elsewhere as a label: one line of what can be shown, cut where it is long."""
-    clean = one_line(plain(text))
-    return clean if len(clean) <= most else f"{clean[: most - 1]}…"
+def label(text: str, most: float, size: float = TEXT) -> str:
+    """Text from elsewhere as a label: one line of what can be shown, cut to `most` pixels."""
+    clean = one_line(plain(text))[: int(most)]
+    if text_width(clean, size) <= most:
+        return clean
+    while clean and text_width(f"{clean}…", size) > most:
+        clean = clean[:-1]
+    return f"{clean}…"
+
+
+def text_width(text: str, size: float = TEXT) -> float:
+    """CSS pixels, in the widest of the fonts that a browser may take."""
+    from matplotlib.font_manager import FontProperties
+    from matplotlib.textpath import text_to_path
+
+    width, _, _ = text_to_path.get_text_width_height_descent(text, FontProperties(size=size), False)
+    return float(width)
 
 
 def grid(charts: list[Html]) -> Html:

@@ -12,7 +12,7 @@ from statistics import median
 from typing import TYPE_CHECKING
 
 from jaxpad.report._canvas import Chart, axes, label
-from jaxpad.report._figures import brief, number, plural
+from jaxpad.report._figures import brief, number, one_line, plural
 from jaxpad.report._rated import Program, programs
 from jaxpad.report._svg import COLOURS
 from jaxpad.report._tags import Html, table
@@ -107,7 +107,7 @@ def rooflines(report: Report) -> tuple[Chart, ...]:
 def _chart(at: int, kind: Kind, found: tuple[Point, ...]) -> Chart:
     return Chart(
         key=f"roofline-{at}",
-        title=f"Roofline of {label(kind.name, 40)}",
+        title=f"Roofline of {one_line(kind.name)}",
         finding=_finding(kind, found),
         numbers=_numbers(kind, found),
         height=HEIGHT,
@@ -224,7 +224,7 @@ def _name_roofs(panel: Axes, kind: Kind) -> None:
     for at, place in _spread(wanted, 20, pixels).items():
         names, peak = roofs[at]
         panel.annotate(
-            f"{label(names, 12)}\n{number(peak)}",
+            f"{label(names, RIGHT - 6, 8)}\n{number(peak)}",
             (1, place / pixels),
             xycoords="axes fraction",
             xytext=(5, 0),

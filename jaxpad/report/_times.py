@@ -6,14 +6,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from jaxpad.nvml import GpuTrace, Trace
+from jaxpad.report._canvas import text_width
 from jaxpad.report._digest import Topic, topics
 from jaxpad.report._svg import COLOURS
 from jaxpad.results import Report
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-
-_LETTER = 4.9  # width of a small one in pixels, about
 
 
 @dataclass(frozen=True)
@@ -70,7 +69,7 @@ def shade(panel: Axes, found: tuple[Band, ...], per_second: float) -> None:
         if at % 2 == 0:
             panel.axvspan(band.start_s, band.stop_s, color=COLOURS["band"], linewidth=0, zorder=0)
         name = band.topic.name
-        if _LETTER * len(name) <= (band.stop_s - band.start_s) * per_second:
+        if text_width(name, 8) + 4 <= (band.stop_s - band.start_s) * per_second:
             panel.annotate(
                 name,
                 ((band.start_s + band.stop_s) / 2, 1),

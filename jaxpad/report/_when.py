@@ -8,7 +8,7 @@ from statistics import fmean
 from typing import TYPE_CHECKING
 
 from jaxpad.nvml import Trace
-from jaxpad.report._canvas import WIDTH, Chart, axes, label
+from jaxpad.report._canvas import WIDTH, Chart, axes, label, text_width
 from jaxpad.report._figures import duration, number, plural
 from jaxpad.report._rated import Program, programs
 from jaxpad.report._signs import SIGNS, style
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 RIGHT, TOP, BOTTOM, ROW = 20.0, 4.0, 18.0, 12.5  # CSS pixels
-_LETTER = 5.0
+MOST = 125.0  # pixels that a name may take
 
 
 @dataclass(frozen=True)
@@ -116,8 +116,8 @@ def _within(start: float, stop: float, trace: Trace, column: str) -> list[float]
 
 
 def _paint(drawn: Figure, report: Report, trace: Trace, found: tuple[Row, ...]) -> None:
-    names = [label(row.name, 24) for row in found]
-    left = 8 + _LETTER * max(map(len, names), default=0)
+    names = [label(row.name, MOST) for row in found]
+    left = 8 + max(map(text_width, names), default=0.0)
     panel = axes(drawn, left, RIGHT, TOP, BOTTOM)
     start, stop = span(report, trace)
     time_axis(panel, start, stop, WIDTH - left - RIGHT)
