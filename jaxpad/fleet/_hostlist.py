@@ -41,7 +41,9 @@ def _read(file: Path) -> str:
             raise UsageError(f"--expect {file} is larger than 16 MiB; give a file of names")
         lines = file.read_text(encoding="utf-8").splitlines()
     except (OSError, ValueError) as error:
-        raise UsageError(f"--expect {file} cannot be read ({error}); give a file of names") from None
+        raise UsageError(
+            f"--expect {file} cannot be read ({error}); give a file of names"
+        ) from None
     return "\n".join(line.partition("#")[0] for line in lines)
 
 

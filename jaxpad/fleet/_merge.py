@@ -14,12 +14,11 @@ from jaxpad.bounds import Bounds
 from jaxpad.fleet._digest import Digest
 from jaxpad.fleet._drift import drift
 from jaxpad.fleet._gather import Gathered, gather
-from jaxpad.fleet._model import Fleet, Node, Outlier, SetAside
+from jaxpad.fleet._model import Fleet, Node, Outlier, Problem, SetAside
 from jaxpad.fleet._names import brief, hold, valid
 from jaxpad.fleet._node import absent, missing, set_aside, tested
 from jaxpad.fleet._outliers import compared, lay
 from jaxpad.fleet._problems import Key, problems
-from jaxpad.fleet._model import Problem
 
 NOBODY: Mapping[str, str] = MappingProxyType({})
 RULES = (

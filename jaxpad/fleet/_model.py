@@ -93,7 +93,7 @@ class Drift:
 
 @dataclass(frozen=True)
 class Distribution:
-    """One number over all places that are comparable. `counts`: in equal steps from least to most."""
+    """One number over all that is comparable. `counts`: in equal steps from least to most."""
 
     what: str
     model: str

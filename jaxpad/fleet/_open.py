@@ -85,7 +85,9 @@ def _held(found: os.stat_result) -> os.stat_result:
     if not stat.S_ISREG(found.st_mode):
         raise Refused(f"{SMOKE} is {kind(found.st_mode)}, not a plain file", OURS)
     if found.st_size > LIMIT:
-        raise Refused(f"{SMOKE} has {found.st_size:,} bytes, over the {LIMIT >> 20} MiB it may have")
+        raise Refused(
+            f"{SMOKE} has {found.st_size:,} bytes, over the {LIMIT >> 20} MiB it may have"
+        )
     return found
 
 

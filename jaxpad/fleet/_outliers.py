@@ -67,9 +67,7 @@ def _median(ordered: Sequence[float]) -> float:
     return ordered[at] if len(ordered) % 2 else ordered[at - 1] / 2 + ordered[at] / 2
 
 
-def compared(
-    numbers: Numbers, bounds: Bounds
-) -> tuple[Distribution | None, tuple[Outlier, ...]]:
+def compared(numbers: Numbers, bounds: Bounds) -> tuple[Distribution | None, tuple[Outlier, ...]]:
     """How the numbers are spread, and who is outside; nothing for too few to compare."""
     if len(numbers.values) - 1 < bounds["outlier_peers_least"].value:
         return None, ()

@@ -6,14 +6,18 @@ from collections import Counter
 from collections.abc import Iterator
 
 from jaxpad.fleet._model import Fleet
-from jaxpad.textfile import Metric
+from jaxpad.textfile import Metric, text
 from jaxpad.verdict import Verdict
 
 WRONG = (Verdict.FAIL, Verdict.INCONCLUSIVE)
 
 
-def metrics(found: Fleet, unix_s: float) -> Iterator[Metric]:
-    """Names, words and samples. Only nodes that are no pass have one of their own."""
+def prometheus(found: Fleet, unix_s: float) -> str:
+    """All metrics as text. Only nodes that are no pass have one of their own."""
+    return text("jaxpad_fleet", _metrics(found, unix_s))
+
+
+def _metrics(found: Fleet, unix_s: float) -> Iterator[Metric]:
     states = Counter(node.state for node in found.nodes)
     slow = {each.node for each in found.outliers if each.slow}
     code = float(found.verdict.exit_code)

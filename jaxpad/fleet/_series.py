@@ -79,7 +79,9 @@ def _rates(report: Report) -> Iterator[Sample]:
     node, indices = fitted(report), {gpu.index: gpu for gpu in report.gpus}
     for key, rate in rates.items():
         gpu = _owner(rate, judged.get(key), owners, indices)
-        model = _model(gpu) if gpu else node if rate.platform == "cpu" or rate.device is None else ""
+        model = (
+            _model(gpu) if gpu else node if rate.platform == "cpu" or rate.device is None else ""
+        )
         if not model:
             continue  # of a device that no GPU is known for: comparable with nothing
         series = Series(_what(rate), model, brief(rate.unit, 60), rate.platform != "cpu")

@@ -39,4 +39,6 @@ def _told(report: Report) -> Iterator[Trait]:
 
 
 def _value(fact: Fact) -> str:
-    return fact.value if fact.value is not None else f"{UNKNOWN}: {fact.reason or 'no reason given'}"
+    return (
+        fact.value if fact.value is not None else f"{UNKNOWN}: {fact.reason or 'no reason given'}"
+    )

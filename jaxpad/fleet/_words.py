@@ -41,8 +41,7 @@ def _open(found: Fleet) -> str:
 def steps(found: Fleet) -> tuple[str, ...]:
     """What an admin should do now, the first thing first; never empty."""
     told = tuple(_steps(found))
-    kept = "Nothing to drain. Keep fleet.json to compare with after the next change of driver or image"
-    return told or (kept,)
+    return told or (KEEP,)
 
 
 def _steps(found: Fleet) -> Iterator[str]:
@@ -97,8 +96,8 @@ def distance(outlier: Outlier) -> str:
     """`45 % below 697 TFLOP/s, 38 robust deviations`."""
     way = "below" if outlier.value < outlier.median else "above"
     far = f", {number(outlier.deviations)} robust deviations" if outlier.deviations else ""
-    part = number(abs(100 * outlier.distance) if abs(outlier.distance) >= 1 else round(abs(100 * outlier.distance)))
-    return f"{part} % {way} {number(outlier.median)} {outlier.unit}{far}"
+    percent = f"{abs(100 * outlier.distance):,.0f} %"
+    return f"{percent} {way} {number(outlier.median)} {outlier.unit}{far}"
 
 
 def differs(drift: Drift) -> str:

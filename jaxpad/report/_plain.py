@@ -97,7 +97,7 @@ def _union(kind: Any, arguments: tuple[Any, ...]) -> Reader:
     found = [each for each in arguments if dataclasses.is_dataclass(each)]
     if not found:
         return _scalar(kind)
-    reader = _reader(found[0])
+    reader = _reader(found[0])  # type: ignore[arg-type]
     return lambda value: None if value is None else reader(value)
 
 
@@ -139,7 +139,7 @@ def _list(reader: Reader) -> Reader:
         entries, found = exact(value), []
         try:
             for each in entries:
-                found.append(reader(each))  # noqa: PERF401 - its length is the place
+                found.append(reader(each))
         except Misfit as misfit:
             raise misfit.below(f"[{len(found)}]") from None
         return tuple(found)
