@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from jaxpad.fleet._far import Far, away, far
 from jaxpad.fleet._model import Distribution, Drift, Fleet, Outlier
 from jaxpad.fleet._page import MOST_ROWS, cut, names
 from jaxpad.fleet._picture import Spread, chart
-from jaxpad.fleet._words import where
 from jaxpad.report._canvas import figure, grid, lacking
 from jaxpad.report._figures import number
 from jaxpad.report._signs import badge
-from jaxpad.report._tags import Html, folded, join, section, table, tag
+from jaxpad.report._tags import Html, join, section, table, tag
 from jaxpad.verdict import Verdict
 
 MOST_PICTURES = 8
@@ -22,8 +22,9 @@ def outliers(found: Fleet, *, pictures: bool) -> Html:
     """Who is far from its peers: pictures of the worst numbers, then a table."""
     if not found.outliers:
         return Html("")
-    heads = ("Where", "What", "Value", "From the median", "Peers", "Means")
-    rows = map(_outlier, found.outliers[:MOST_ROWS])
+    places = far(found.outliers)
+    heads = ("Where", "Means", "Farthest", "Value", "From the median", "Numbers")
+    rows = map(_place, places[:MOST_ROWS])
     drawn = [
         figure(chart(spread, f"spread-{at}"), pictures=pictures)
         for at, spread in enumerate(_worst(found))
@@ -35,11 +36,11 @@ def outliers(found: Fleet, *, pictures: bool) -> Html:
     )
     return section(
         "outliers",
-        f"Far from their peers ({len(found.outliers):,})",
+        f"Far from their peers ({len(places):,})",
         tag("p", words),
         grid(drawn),
         table("Outliers, slow GPUs first", heads, rows),
-        cut(len(found.outliers), MOST_ROWS, "outliers"),
+        cut(len(places), MOST_ROWS, "places"),
     )
 
 
@@ -53,13 +54,14 @@ def _worst(found: Fleet) -> Iterator[Spread]:
         yield Spread(spreads[key], tuple(outside))
 
 
-def _outlier(each: Outlier) -> tuple[str, ...]:
-    far = f", {number(each.deviations)} deviations" if each.deviations else ""
-    about = f"{100 * each.distance:+,.0f} %{far}"
-    means = join([badge(Verdict.INCONCLUSIVE), " slow"]) if each.slow else Html("told only")
-    what = join([each.what, tag("div", each.model, class_="why")])
-    value = f"{number(each.value)} {each.unit}"
-    return tag("code", where(each)), what, value, about, f"{each.peers:,}", means
+def _place(found: Far) -> tuple[str, ...]:
+    worst = found.worst
+    means = join([badge(Verdict.INCONCLUSIVE), ": slow"]) if found.slow else Html("told only")
+    what = join([worst.what, tag("div", worst.model, class_="why")])
+    value = f"{number(worst.value)} {worst.unit}"
+    deviations = f"{number(worst.deviations)} robust deviations" if worst.deviations else ""
+    distance = join([away(worst), tag("div", deviations, class_="why")])
+    return tag("code", found.where), means, what, value, distance, str(len(found.outliers))
 
 
 def drift(found: Fleet) -> Html:

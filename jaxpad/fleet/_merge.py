@@ -50,7 +50,7 @@ def merge(
     found = gather(folder)
     told = problems(found.digests, limits["shared_failure_least"].value)
     columns = [compared(numbers, limits) for numbers in lay(found.digests)]
-    outliers = tuple(one for _, outside in columns for one in outside)
+    outliers = tuple(sorted((one for _, outside in columns for one in outside), key=_rank))
     started = sorted(one.started for one in found.digests)
     return Fleet(
         jaxpad=jaxpad.__version__,
@@ -64,7 +64,7 @@ def merge(
             for name, why in sorted(found.set_aside.items())
         ),
         problems=tuple(told.values()),
-        outliers=tuple(sorted(outliers, key=_rank)),
+        outliers=outliers,
         drift=drift(found.digests),
         distributions=tuple(spread for spread, _ in columns if spread),
         unexpected=_unexpected(found.digests, wanted),

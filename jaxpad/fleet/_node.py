@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 
 from jaxpad.fleet._digest import Digest, Wrong
+from jaxpad.fleet._far import Far, far
 from jaxpad.fleet._model import Node, Outlier, Problem
 from jaxpad.fleet._names import brief
 from jaxpad.fleet._problems import Key, key
 from jaxpad.fleet._refused import Refused
-from jaxpad.report._figures import number, plural
+from jaxpad.report._figures import plural
 from jaxpad.verdict import Verdict
 
 MOST_TOLD = 20  # reasons of one node; its own report has all
@@ -23,7 +24,7 @@ def tested(one: Digest, told: Mapping[Key, Problem], slow: Sequence[Outlier]) ->
     """
     own = [wrong for wrong in one.wrong if not told[key(wrong)].shared]
     shared = [wrong for wrong in one.wrong if told[key(wrong)].shared]
-    reasons = [*map(_words, own), *_behind(slow), *map(_shared, shared)]
+    reasons = [*map(_words, own), *(_behind(each) for each in far(slow)), *map(_shared, shared)]
     remedies = [wrong.remedy for wrong in (*own, *shared)] + [SLOW] * bool(slow)
     if one.verdict is Verdict.INCONCLUSIVE and not reasons:
         reasons = ["no check was run"]
@@ -62,19 +63,8 @@ def _drain(failed: Sequence[Wrong]) -> str:
     return brief(_words(failed[0]), 160) + more
 
 
-def _behind(slow: Iterable[Outlier]) -> Iterable[str]:
-    """The slow rates of each GPU in one sentence, by the worst of them."""
-    places: dict[str, list[Outlier]] = {}
-    for each in slow:
-        places.setdefault(each.place, []).append(each)
-    for place, found in places.items():
-        worst = min(found, key=lambda each: each.distance)
-        count = f"in {plural(len(found), 'rate')}, most " if found[1:] else ""
-        yield (
-            f"{place or 'the node'} is slower than its peers {count}in {worst.what}: "
-            f"{number(worst.value)} {worst.unit}, {-100 * worst.distance:.0f} % below the median "
-            f"{number(worst.median)} of {plural(worst.peers + 1, 'measurement')}"
-        )
+def _behind(found: Far) -> str:
+    return f"{found.place or 'the node'} {found.words}"
 
 
 def set_aside(name: str, why: Refused) -> Node:

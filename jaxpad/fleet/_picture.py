@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from jaxpad.fleet._model import Distribution, Outlier
-from jaxpad.fleet._words import where
 from jaxpad.report._canvas import Chart, axes, label
 from jaxpad.report._figures import brief, plural
 from jaxpad.report._svg import COLOURS
@@ -48,12 +47,16 @@ def chart(spread: Spread, key: str) -> Chart:
 
 def _finding(spread: Spread) -> str:
     numbers = spread.numbers
-    named = ", ".join(f"{where(each)} ({brief(each.value)})" for each in spread.named)
+    named = ", ".join(f"{_where(each)} ({brief(each.value)})" for each in spread.named)
     more = f" and {len(spread.outside) - NAMED:,} more" if spread.outside[NAMED:] else ""
     return (
         f"{numbers.samples:,} measured on {plural(numbers.nodes, 'node')}, "
         f"median {brief(numbers.median)} {numbers.unit}; outside: {named}{more}."
     )
+
+
+def _where(outlier: Outlier) -> str:
+    return f"{outlier.node}, {outlier.place}" if outlier.place else outlier.node
 
 
 def _edges(numbers: Distribution) -> list[float]:
@@ -119,7 +122,7 @@ def _mark(panel: Axes, spread: Spread) -> None:
     first = spread.outside[0]
     left = first.value < (spread.numbers.least + spread.numbers.most) / 2
     panel.annotate(
-        label(where(first), 26),
+        label(_where(first), 26),
         (first.value, 1.03),
         xycoords=across,
         xytext=(6 if left else -6, 0),

@@ -7,9 +7,10 @@ from pathlib import Path
 from rich.console import Console
 
 from jaxpad.fleet._drain import line
+from jaxpad.fleet._far import far
 from jaxpad.fleet._model import Fleet, Problem
 from jaxpad.fleet._names import quoted
-from jaxpad.fleet._words import differs, distance, headline, on, steps, told, where
+from jaxpad.fleet._words import differs, headline, on, steps, told
 from jaxpad.report._terminal import STYLES, Printer
 from jaxpad.verdict import Verdict
 
@@ -45,10 +46,11 @@ def _problem(printer: Printer, problem: Problem) -> None:
 
 def _beside(printer: Printer, found: Fleet) -> None:
     """Who is far from its peers, and what differs."""
-    for outlier in found.outliers[:MOST]:
-        style = STYLES[Verdict.INCONCLUSIVE] if outlier.slow else ""
-        printer.line(f"{where(outlier)}: {outlier.what} {distance(outlier)}", style, hang=2)
-    _more(printer, len(found.outliers), "outlier")
+    places = far(found.outliers)
+    for each in places[:MOST]:
+        style = STYLES[Verdict.INCONCLUSIVE] if each.slow else ""
+        printer.line(f"{each.where} {each.words}", style, hang=2)
+    _more(printer, len(places), "far from their peers")
     for drift in found.drift[:MOST]:
         printer.line(f"differs: {differs(drift)}", hang=2)
     _more(printer, len(found.drift), "difference")

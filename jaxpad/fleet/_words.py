@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from jaxpad.fleet._hostlist import compress
-from jaxpad.fleet._model import Drift, Fleet, Outlier, Problem
-from jaxpad.report._figures import number, plural
+from jaxpad.fleet._model import Drift, Fleet, Problem
+from jaxpad.report._figures import plural
 from jaxpad.verdict import Verdict
+
+
+KEEP = "Nothing to drain. Keep fleet.json to compare with after the next change of driver or image"
 
 
 def headline(found: Fleet) -> str:
@@ -85,19 +88,6 @@ def told(names: Iterable[str], most: int = 120) -> str:
     if len(text) <= most:
         return text
     return f"{text[:most].rpartition(',')[0] or text[:most]}, … (all of them: fleet.json)"
-
-
-def where(outlier: Outlier) -> str:
-    """`n3, GPU 5`."""
-    return f"{outlier.node}, {outlier.place}" if outlier.place else outlier.node
-
-
-def distance(outlier: Outlier) -> str:
-    """`45 % below 697 TFLOP/s, 38 robust deviations`."""
-    way = "below" if outlier.value < outlier.median else "above"
-    far = f", {number(outlier.deviations)} robust deviations" if outlier.deviations else ""
-    percent = f"{abs(100 * outlier.distance):,.0f} %"
-    return f"{percent} {way} {number(outlier.median)} {outlier.unit}{far}"
 
 
 def differs(drift: Drift) -> str:
