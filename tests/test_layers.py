@@ -12,11 +12,22 @@ from helpers import HOME
 # bootstrap is apart: it runs before anything is installed, and may use the standard library
 # and host alone.
 ROWS = (
-    ("errors", "verdict", "results", "checks", "paths", "profiles", "gpus", "drivers", "bounds"),
+    (
+        "errors",
+        "verdict",
+        "results",
+        "checks",
+        "paths",
+        "profiles",
+        "gpus",
+        "drivers",
+        "bounds",
+        "textfile",
+    ),
     ("host", "nvml", "flags", "recorder", "workloads"),
     ("devices", "platforms", "facts", "aot", "schedule"),
     ("throughput", "runner", "engines", "effects", "health", "survey", "gates"),
-    ("report", "containers", "matrix"),
+    ("report", "containers", "matrix", "fleet"),
     (
         "smoke",
         "profile_commands",
@@ -33,6 +44,8 @@ ROWS = (
         "flag_search",
         "counting",
         "health_command",
+        "fleet_command",
+        "fleet_tasks",
         "report_command",
         "report_tasks",
         "node_tasks",

@@ -6,7 +6,7 @@ import dataclasses
 import math
 import types
 import typing
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Set
 from functools import cache
 from typing import Any
 
@@ -21,6 +21,14 @@ MAY_BE_NAN: dict[type, frozenset[str]] = {Rate: frozenset({"median", "spread"})}
 
 class Misfit(ValueError):
     """Data of another shape than the model's: where, and what is wrong there."""
+
+    def __init__(self, what: str, place: str = "") -> None:
+        super().__init__(f"{place} {what}".lstrip())
+        self.what, self.place = what, place
+
+    def below(self, step: str) -> Misfit:
+        """The same, seen from one step further out."""
+        return Misfit(self.what, step + self.place)
 
 
 def to_plain(value: Any, kind: Any = None) -> Any:
@@ -60,51 +68,127 @@ def revive(kind: Any, value: Any, where: str) -> Any:
 
     Raises Misfit, which names the place, where a field is missing, unknown or of another type.
     """
+    try:
+        return _reader(kind)(value)
+    except Misfit as misfit:
+        raise misfit.below(where) from None
+
+
+Reader = Callable[[Any], Any]
+
+
+@cache
+def _reader(kind: Any) -> Reader:
+    """What reads a `kind`, made once: a fleet has ten thousand reports of thousands of values."""
     origin, arguments = typing.get_origin(kind), typing.get_args(kind)
     if origin in (types.UnionType, typing.Union):
-        return _revive_union(kind, arguments, value, where)
+        return _union(kind, arguments)
     if dataclasses.is_dataclass(origin or kind):
-        return _revive_fields(kind, value, where)
+        return _object(kind)
     if origin is tuple:
-        entries = enumerate(_scalar(list, value, where))
-        return tuple(revive(arguments[0], entry, f"{where}[{at}]") for at, entry in entries)
+        return _list(_reader(arguments[0]))
     if origin is dict:
-        pairs = _scalar(dict, value, where).items()
-        return {name: revive(arguments[1], entry, f"{where}.{name}") for name, entry in pairs}
-    return _verdict(value, where) if kind is Verdict else _scalar(kind, value, where)
+        return _mapping(_reader(arguments[1]))
+    return _verdict if kind is Verdict else _scalar(kind)
 
 
-def _revive_union(kind: Any, arguments: tuple[Any, ...], value: Any, where: str) -> Any:
+def _union(kind: Any, arguments: tuple[Any, ...]) -> Reader:
     """One of several scalars, or a dataclass that may be missing."""
     found = [each for each in arguments if dataclasses.is_dataclass(each)]
     if not found:
-        return _scalar(kind, value, where)
-    return None if value is None else revive(found[0], value, where)
+        return _scalar(kind)
+    reader = _reader(found[0])  # type: ignore[arg-type]
+    return lambda value: None if value is None else reader(value)
 
 
-def _revive_fields(kind: Any, value: Any, where: str) -> Any:
-    hints = _types(kind)
+def _object(kind: Any) -> Reader:
+    hints, make = _types(kind), typing.get_origin(kind) or kind
+    names = hints.keys()
+    rows = tuple((name, _exact(hint), _reader(hint)) for name, hint in hints.items())
+    nullable = [at for at, name in enumerate(names) if name in MAY_BE_NAN.get(kind, ())]
+
+    def read(value: Any) -> Any:
+        if not isinstance(value, dict) or value.keys() != names:
+            _hold_fields(value, names)
+        found, name = [], ""
+        try:
+            for name, exact, reader in rows:
+                each = value[name]
+                found.append(each if type(each) in exact else reader(each))
+        except Misfit as misfit:
+            raise misfit.below(f".{name}") from None
+        for at in nullable:
+            found[at] = math.nan if found[at] is None else found[at]
+        return make(*found)
+
+    return read
+
+
+def _hold_fields(value: Any, names: Set[str]) -> None:
     if not isinstance(value, Mapping):
-        raise Misfit(f"{where} is not an object but {value!r:.40}")
-    if odd := sorted(value.keys() ^ hints.keys()):
-        what = "is missing" if odd[0] in hints else "is not a field"
-        raise Misfit(f"{where}.{odd[0]} {what}")
-    found = {name: revive(hints[name], value[name], f"{where}.{name}") for name in hints}
-    lacking = {name: math.nan for name in MAY_BE_NAN.get(kind, ()) if found[name] is None}
-    return (typing.get_origin(kind) or kind)(**found | lacking)
+        raise Misfit(f"is not an object but {value!r:.40}")
+    if odd := sorted(value.keys() ^ names):
+        what = "is missing" if odd[0] in names else "is not a field"
+        raise Misfit(what, f".{odd[0]}")
 
 
-def _verdict(value: Any, where: str) -> Verdict:
-    try:
-        return Verdict(value)
-    except ValueError:
-        raise Misfit(f"{where} is {value!r:.40}, not one of {', '.join(Verdict)}") from None
+def _list(reader: Reader) -> Reader:
+    exact = _scalar(list)
+
+    def read(value: Any) -> Any:
+        entries, found = exact(value), []
+        try:
+            for each in entries:
+                found.append(reader(each))
+        except Misfit as misfit:
+            raise misfit.below(f"[{len(found)}]") from None
+        return tuple(found)
+
+    return read
 
 
-def _scalar(kind: Any, value: Any, where: str) -> Any:
+def _mapping(reader: Reader) -> Reader:
+    exact = _scalar(dict)
+
+    def read(value: Any) -> Any:
+        entries, found, name = exact(value).items(), {}, ""
+        try:
+            for name, each in entries:
+                found[name] = reader(each)
+        except Misfit as misfit:
+            raise misfit.below(f".{name}") from None
+        return found
+
+    return read
+
+
+_VERDICTS = {verdict.value: verdict for verdict in Verdict}
+
+
+def _verdict(value: Any) -> Verdict:
+    found = _VERDICTS.get(value) if isinstance(value, str) else None
+    if found is None:
+        raise Misfit(f"is {value!r:.40}, not one of {', '.join(Verdict)}")
+    return found
+
+
+def _exact(kind: Any) -> frozenset[type]:
+    """The types that need no closer look as `kind`; none where it is no scalar."""
+    allowed = frozenset(typing.get_args(kind) or (kind,))
+    if not allowed <= {str, int, float, bool, types.NoneType}:
+        return frozenset()
+    return allowed | {int} if float in allowed else allowed
+
+
+def _scalar(kind: Any) -> Reader:
     allowed = typing.get_args(kind) or (kind,)
     accepted = kind | int if float in allowed else kind
-    # To Python True is a number; to a reader of JSON it is none.
-    if isinstance(value, accepted) and (bool in allowed or not isinstance(value, bool)):
-        return value
-    raise Misfit(f"{where} is {value!r:.40}, not of type {getattr(kind, '__name__', kind)}")
+    name = getattr(kind, "__name__", kind)
+
+    def read(value: Any) -> Any:
+        # To Python True is a number; to a reader of JSON it is none.
+        if isinstance(value, accepted) and (bool in allowed or not isinstance(value, bool)):
+            return value
+        raise Misfit(f"is {value!r:.40}, not of type {name}")
+
+    return read

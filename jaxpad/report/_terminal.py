@@ -30,7 +30,7 @@ def summary(report: Report, console: Console, folder: Path | None = None) -> Non
 
     Wraps at the console's width and cuts nothing off. Colours are the console's to decide.
     """
-    printer = _Printer(console)
+    printer = Printer(console)
     printer.topics(topics(report))
     for verdict in (Verdict.FAIL, Verdict.INCONCLUSIVE):
         for group in groups(report, verdict):
@@ -42,7 +42,7 @@ def summary(report: Report, console: Console, folder: Path | None = None) -> Non
     printer.next(report)
 
 
-class _Printer:
+class Printer:
     """Lines of text on a console, free of markup: a `[red]` in a check's reason is text."""
 
     def __init__(self, console: Console) -> None:

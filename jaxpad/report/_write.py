@@ -2,23 +2,18 @@
 
 from __future__ import annotations
 
-import contextlib
-import errno
 import json
-import os
-from collections.abc import Iterator
 from pathlib import Path
 
 from jaxpad.errors import UsageError
 from jaxpad.nvml import Trace
+from jaxpad.report._files import replace_all
 from jaxpad.report._html import to_html
 from jaxpad.report._json import from_json, to_json
 from jaxpad.report._junit import to_junit
 from jaxpad.report._thin import thin
 from jaxpad.report._traces import traces_to_json
 from jaxpad.results import Report
-
-FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 def write(
@@ -44,10 +39,8 @@ def write(
     settled = _settled(report)
     contents["junit.xml"] = to_junit(settled)
     contents["report.html"] = to_html(settled, trace, pictures=pictures)
-    try:
-        _replace_all(folder, contents)
-    except OSError as error:
-        raise _sentence(folder, contents, error) from error
+    # The traces of a run before tell of another run.
+    replace_all(folder, contents, gone=() if trace else ("traces.json",))
     return {name: folder / name for name in contents}
 
 
@@ -60,38 +53,3 @@ def _settled(report: Report) -> Report:
         return from_json(to_json(report))
     except UsageError:  # a value of a type the model does not have must not cost the report
         return report
-
-
-def _replace_all(folder: Path, contents: dict[str, str]) -> None:
-    folder.mkdir(parents=True, exist_ok=True)
-    with contextlib.ExitStack() as stack:
-        files = {name: stack.enter_context(_temporary(folder, name)) for name in contents}
-        for name, file in files.items():
-            file.write_text(contents[name], encoding="utf-8")
-        for name, file in files.items():
-            file.replace(folder / name)
-        if "traces.json" not in contents:  # that of a run before tells of another run
-            (folder / "traces.json").unlink(missing_ok=True)
-
-
-@contextlib.contextmanager
-def _temporary(folder: Path, name: str) -> Iterator[Path]:
-    """A path beside the final one, gone afterwards; the user's umask decides who may read it."""
-    path = folder / f".{name}.{os.getpid()}"
-    try:
-        yield path
-    finally:
-        path.unlink(missing_ok=True)
-
-
-def _sentence(folder: Path, contents: dict[str, str], error: OSError) -> UsageError:
-    if error.errno in FULL:
-        size = sum(map(len, contents.values())) // 1024 + 1
-        return UsageError(
-            f"no space for the report in {folder}: free {size} KiB there, "
-            "or name another folder with --out"
-        )
-    return UsageError(
-        f"cannot write the report to {folder} ({error.strerror}): "
-        "name a folder that you can write with --out"
-    )
