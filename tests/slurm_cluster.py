@@ -152,8 +152,8 @@ class SlurmCluster:
         """Wait; the logs are in the error where it does not come."""
         end = time.monotonic() + limit_s
         while not holds():
-            ended = self.holder is not None and self.holder.poll() is not None
-            assert time.monotonic() < end and not ended, f"waiting until {what}\n{self._logs()}"
+            assert time.monotonic() < end, f"waiting until {what}\n{self._logs()}"
+            assert not (self.holder and self.holder.poll()), f"ended before {what}\n{self._logs()}"
             time.sleep(0.2)
 
     def _logs(self) -> str:
