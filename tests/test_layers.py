@@ -15,7 +15,7 @@ ROWS = (
     ("errors", "verdict", "results", "checks", "paths", "profiles", "gpus", "drivers", "bounds"),
     ("host", "nvml", "flags", "recorder", "workloads"),
     ("devices", "platforms", "facts", "aot", "schedule"),
-    ("throughput", "runner", "engines", "effects", "health", "survey", "gates"),
+    ("throughput", "runner", "engines", "effects", "health", "survey", "gates", "multi"),
     ("report", "containers", "matrix"),
     (
         "smoke",
@@ -34,6 +34,8 @@ ROWS = (
         "counting",
         "health_command",
         "node_tasks",
+        "multi_command",
+        "multi_tasks",
         "nvml_record",
         "explain",
         "profile_matrix",
