@@ -37,9 +37,10 @@ _HOOK = """#!/bin/sh
 node=${{SLURMD_NODENAME:?}}
 while IFS= read -r setting; do export "$setting"; done <{folder}/nodes/"$node"
 export SLURM_CONF={folder}/etc/slurm.conf
-{folder}/hooks/{name}.on >{folder}/hooks/{name}.$node.out 2>&1
+said={folder}/hooks/{name}.$node
+{folder}/hooks/{name}.on >"$said.out" 2>&1
 code=$?
-echo $code >{folder}/hooks/{name}.$node.code
+echo $code >"$said.new" && mv "$said.new" "$said.code"
 exit $code
 """
 
@@ -63,14 +64,16 @@ class SlurmCluster:
         assert os.geteuid() == 0, "a Slurm of several nodes on one machine needs root"
         self._lay()
         isolated = ["--mount", "--pid", "--fork", "--net", "--mount-proc", "--kill-child"]
-        self.holder = subprocess.Popen(
-            ["unshare", *isolated, str(HERE / "start"), str(self.folder)],
-            stdin=subprocess.PIPE,
-            stdout=(self.folder / "log/start.log").open("wb"),
-            stderr=subprocess.STDOUT,
-            env=base_environ(PATH=_path()),
-            start_new_session=True,
-        )
+        argv = ["unshare", *isolated, str(HERE / "start"), str(self.folder)]
+        with (self.folder / "log/start.log").open("wb") as log:
+            self.holder = subprocess.Popen(
+                argv,
+                stdin=subprocess.PIPE,
+                stdout=log,
+                stderr=log,
+                env=base_environ(PATH=_path()),
+                start_new_session=True,
+            )
         self.until(lambda: (self.folder / "run/started").exists(), "the daemons start", START_S)
         self._inner = _only_child(self.holder.pid)
         self.until(self.all_idle, "four nodes are idle", START_S)
@@ -119,6 +122,18 @@ class SlurmCluster:
         switch = self.folder / f"hooks/{name}.on"
         _executable(switch, f"#!/bin/sh\ncd {HOME} && {command}\n")
 
+    def code(self, hook: str, node: str) -> int | None:
+        """With what the hook ended there last, None where it was not called."""
+        file = self.folder / f"hooks/{hook}.{node}.code"
+        return int(file.read_text()) if file.exists() and file.stat().st_size else None
+
+    def said(self, hook: str, node: str) -> str:
+        """What the hook printed there last."""
+        return (self.folder / f"hooks/{hook}.{node}.out").read_text()
+
+    def forget(self, hook: str, node: str) -> None:
+        (self.folder / f"hooks/{hook}.{node}.code").unlink(missing_ok=True)
+
     def state(self, node: str) -> str:
         """Such as `drained`."""
         return self._of(node, "%T")
@@ -139,14 +154,20 @@ class SlurmCluster:
         """No job, no hook, no variables, four idle nodes."""
         for name in HOOKS:
             (self.folder / f"hooks/{name}.on").unlink(missing_ok=True)
+            for node in NODES:
+                self.forget(name, node)
         for node in NODES:
             self.node_environ(node, {})
         self.run("scancel", "--user=root", "--signal=KILL", "--full")
         self.run("scancel", "--user=root")
         if not self.all_idle():
             self.until(lambda: not self.tell("squeue", "--noheader"), "no job is left")
-            self.run("scontrol", "update", f"NodeName={','.join(NODES)}", "State=RESUME")
-            self.until(self.all_idle, "four nodes are idle")
+            self.until(self._resumed, "four nodes are idle")
+
+    def _resumed(self) -> bool:
+        """A health check on its way may have drained a node again."""
+        self.run("scontrol", "update", f"NodeName={','.join(NODES)}", "State=RESUME")
+        return self.all_idle()
 
     def until(self, holds: Callable[[], bool], what: str, limit_s: float = 30.0) -> None:
         """Wait; the logs are in the error where it does not come."""

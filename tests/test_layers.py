@@ -28,6 +28,7 @@ ROWS = (
     ("devices", "platforms", "facts", "aot", "schedule"),
     ("throughput", "runner", "engines", "effects", "health", "survey", "gates", "multi"),
     ("report", "containers", "matrix"),
+    ("slurm",),
     (
         "smoke",
         "profile_commands",
@@ -36,6 +37,7 @@ ROWS = (
         "build",
         "launch",
         "smoke_in",
+        "smoke_slurm",
         "smoke_command",
         "smoke_tasks",
         "image",
@@ -43,6 +45,7 @@ ROWS = (
         "flag_search",
         "counting",
         "health_command",
+        "health_hook",
         "node_tasks",
         "multi_command",
         "multi_tasks",

@@ -58,7 +58,7 @@ def sbatch_argv(job: Job) -> list[str]:
 
 
 def _literal(log: Path) -> str:
-    """sbatch puts the job's id and more where a file name has %."""
+    """Spelt for sbatch, which puts the job's id and more where a file name has %."""
     return str(log).replace("%", "%%")
 
 

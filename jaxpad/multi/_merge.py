@@ -10,7 +10,6 @@ from jaxpad.multi._read import Gathered
 from jaxpad.multi._record import Record
 from jaxpad.multi._report import MultiReport
 
-
 _ANY = Expected()
 
 

@@ -11,10 +11,8 @@ from jaxpad.errors import UsageError
 
 # Base states of a node that takes no job, of those `sinfo` prints in full (man sinfo, NODE STATE
 # CODES). The signs behind a state: * does not answer, $ in maintenance, ! and % being powered off.
-_DEAD = frozenset(
-    "down drained draining drain fail failing failg error unknown inval future perfctrs "
-    "blocked reboot reboot_issued power_down powering_down maint".split()
-)
+_DEAD = ("down", "drained", "draining", "drain", "fail", "failing", "error", "unknown", "inval")
+_GOING = ("future", "perfctrs", "blocked", "reboot", "reboot_issued", "power_down", "powering_down")
 _SIGNS = "*~#!%$@^-"
 _GPUS = re.compile(r"(?:^|,)gpu(?::[^:,()]+)?:(\d+)")
 
@@ -34,7 +32,7 @@ class Node:
         base = self.state.rstrip(_SIGNS)
         if self.state.endswith("*"):
             words = f"{base}, and it does not answer"
-        elif base in _DEAD:
+        elif base in (*_DEAD, *_GOING):
             words = base
         else:
             return None
