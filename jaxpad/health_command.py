@@ -70,8 +70,13 @@ def health_command(options: Options, **look: Any) -> int:
 
 def _hook(options: Options, **look: Any) -> int:
     """As Slurm calls it; a mistake in the options fails no hook, which would drain all nodes."""
-    given = {"thresholds": options.thresholds, "expect": options.expect, "drain": options.drain}
-    return health_hook.health_hook(options.hook, **given, **look)
+    return health_hook.health_hook(
+        options.hook,
+        thresholds=options.thresholds,
+        expect=options.expect,
+        drain=options.drain,
+        **look,
+    )
 
 
 def _run(options: Options, **look: Any) -> int:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import os
 import secrets
@@ -10,6 +9,8 @@ import shlex
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+
+from rich.console import Console
 
 from jaxpad import bounds, fleet, platforms, profiles, runner, slurm
 from jaxpad.cluster import Cluster
@@ -105,22 +106,15 @@ def commands(plan: Plan, choice: Choice) -> Iterator[str]:
 
 
 def _tell(found: Whole, plan: Plan, options: Options) -> None:
-    for line in _lines(found, plan):
-        sys.stderr.write(f"{line}\n")
+    """What an admin needs to know; `--json` prints fleet.json."""
+    _together(found)
+    fleet.summary(found.fleet, Console(stderr=True), "slurm", plan.out)
     if options.as_json:
-        written = json.loads((plan.out / "fleet.json").read_text())
-        json.dump(written, sys.stdout, indent=2)
-        sys.stdout.write("\n")
+        sys.stdout.write((plan.out / "fleet.json").read_text())
 
 
-def _lines(found: Whole, plan: Plan) -> Iterator[str]:
-    """The verdict, and what is wrong with whom."""
-    yield ""
-    for node in found.fleet.nodes:
-        if node.verdict.exit_code:
-            yield f"{node.name}: {node.verdict}: {'; '.join(node.reasons) or node.state}"
-    if found.second:
-        ran = found.second
-        yield from ran.report.summary if ran.report else ()
-        yield from [f"multi-process run: {ran.why}"] if ran.why else []
-    yield f"{found.verdict}: {plan.out / 'fleet.html'}"
+def _together(found: Whole) -> None:
+    ran = found.second
+    lines = [] if ran is None else [*(ran.report.summary if ran.report else ()), ran.why]
+    for line in filter(None, lines):
+        sys.stderr.write(f"multi-process run: {line}\n")

@@ -16,9 +16,11 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+import nvml_double as double
 from helpers import HOME, environ as base_environ
 
 NODES = ("n0", "n1", "n2", "n3")
@@ -115,6 +117,11 @@ class SlurmCluster:
         """The variables that jobs and hooks on that node find."""
         lines = "".join(f"{name}={value}\n" for name, value in variables.items())
         (self.folder / "nodes" / node).write_text(lines)
+
+    def nvml(self, node: str, scenario: str, changes: Mapping[str, Any] | None = None) -> None:
+        """Give the node a double of NVML in that scenario, whatever else it had."""
+        every = double.environ(scenario, changes)
+        self.node_environ(node, {key: every[key] for key in ("LD_LIBRARY_PATH", double.VARIABLE)})
 
     def hook(self, name: str, *words: str) -> None:
         """Switch a hook on: every node runs `jaxpad WORDS` there."""

@@ -23,6 +23,7 @@ from test_health import finding
 from test_health_machine import H100, seen
 
 ECC = {"1.TotalEccErrors.1.0": 2}  # of GPU 1
+WELL: Mapping[str, Any] = {}
 FAULT = finding(Verdict.FAIL, "ecc", gpu=1)
 
 
@@ -113,7 +114,7 @@ def test_faults_of_the_node() -> None:
 
 
 def hook(
-    name: str, *more: str, scenario: str = H100, changes: Mapping[str, Any] = {}, **environ: str
+    name: str, *more: str, scenario: str = H100, changes: Mapping[str, Any] = WELL, **environ: str
 ) -> subprocess.CompletedProcess[str]:
     argv = [sys.executable, "-m", "jaxpad", "health", "--hook", name, *more]
     variables = double.environ(scenario, changes) | environ
@@ -157,7 +158,7 @@ def test_a_bug_drains_nobody(
     def broken(**_: Any) -> None:
         raise RuntimeError("a bug")
 
-    monkeypatch.setattr(health_hook.health, "look", broken)
+    monkeypatch.setattr(health, "look", broken)
     monkeypatch.setenv("SLURM_JOB_GPUS", "0")
     assert health_hook.health_hook("prolog") == 0
     assert "RuntimeError: a bug" in capsys.readouterr().err
@@ -165,26 +166,18 @@ def test_a_bug_drains_nobody(
 
 def test_a_hang_of_ours_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(health_hook, "ALL_S", 0.2)
-    monkeypatch.setattr(health_hook.health, "look", lambda **_: time.sleep(30))
+    monkeypatch.setattr(health, "look", lambda **_: time.sleep(30))
     monkeypatch.setenv("SLURM_JOB_GPUS", "0")
     begun = time.monotonic()
     assert health_hook.health_hook("prolog") == 0
     assert time.monotonic() - begun < 5
 
 
-# A driver's kernel log is this machine's own, which may not be ours to read.
-def node(slurm: SlurmCluster, name: str, scenario: str = H100, **changes: Any) -> None:
-    flat = {key.replace("_", "."): value for key, value in changes.items()}
-    every = double.environ(scenario, flat)
-    wanted = ("LD_LIBRARY_PATH", double.VARIABLE)
-    slurm.node_environ(name, {key: every[key] for key in wanted})
-
-
 def test_prolog_in_slurm(slurm: SlurmCluster) -> None:
     """The job on the ill GPU does not start, its node is drained; others start."""
     for name in ("n0", "n1"):
-        node(slurm, name)
-    node(slurm, "n1", scenario=H100, **{"1_TotalEccErrors_1_0": 2})
+        slurm.nvml(name, H100)
+    slurm.nvml("n1", H100, ECC)
     slurm.hook("prolog", "health", "--hook", "prolog")
     slurm.tell("srun", "--nodelist=n0", "--gpus=2", "true")
     slurm.tell("srun", "--nodelist=n1", "--gpus=1", "true")
@@ -198,7 +191,7 @@ def test_prolog_in_slurm(slurm: SlurmCluster) -> None:
 
 def test_prolog_in_doubt_in_slurm(slurm: SlurmCluster) -> None:
     """A driver that hangs: the job starts, within 10 s."""
-    node(slurm, "n2", "hangs")
+    slurm.nvml("n2", "hangs")
     slurm.hook("prolog", "health", "--hook", "prolog")
     begun = time.monotonic()
     slurm.tell("srun", "--nodelist=n2", "--gpus=1", "true")
@@ -207,7 +200,7 @@ def test_prolog_in_doubt_in_slurm(slurm: SlurmCluster) -> None:
 
 
 def test_epilog_in_slurm(slurm: SlurmCluster) -> None:
-    node(slurm, "n3", **{"1_TotalEccErrors_1_0": 2})
+    slurm.nvml("n3", H100, ECC)
     slurm.hook("epilog", "health", "--hook", "epilog")
     slurm.tell("srun", "--nodelist=n3", "--gpus=1", "true")
     slurm.until(lambda: slurm.code("epilog", "n3") == 0, "the epilog has passed")
@@ -220,8 +213,8 @@ def test_epilog_in_slurm(slurm: SlurmCluster) -> None:
 def test_healthcheck_in_slurm(slurm: SlurmCluster) -> None:
     """It drains only when it is told to, and leaves an admin's reason alone."""
     for name in ("n0", "n1"):
-        node(slurm, name)
-    node(slurm, "n1", **{"1_TotalEccErrors_1_0": 2})
+        slurm.nvml(name, H100)
+    slurm.nvml("n1", H100, ECC)
     slurm.hook("healthcheck", "health", "--hook", "healthcheck")
     slurm.until(lambda: slurm.code("healthcheck", "n1") == 1, "the check has failed")
     assert slurm.state("n1") == "idle"

@@ -67,7 +67,7 @@ def own(snapshot: Snapshot, words: tuple[str, ...]) -> tuple[Own, ...]:
     if any(gpu.mig.enabled.value for gpu in snapshot.gpus):
         return ()
     numbers = [int(word) for word in words if word.isdecimal()]
-    places = {gpu.index: gpu.index for gpu in snapshot.gpus}
+    places: dict[int | None, int] = {gpu.index: gpu.index for gpu in snapshot.gpus}
     minors = {gpu.identity.minor_number.value: gpu.index for gpu in snapshot.gpus}
     readings = [places] if None in minors else [places, minors]
     return tuple(dict.fromkeys(_own([each.get(n) for n in numbers]) for each in readings))

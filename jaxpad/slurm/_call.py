@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 from collections.abc import Sequence
@@ -26,8 +27,10 @@ def require(program: str = "sbatch") -> None:
 
 def ask(argv: Sequence[str]) -> str:
     """What the command prints. Raises Refused."""
+    # How jaxpad was started here is not how it is started on a node.
+    environ = {name: value for name, value in os.environ.items() if name != "JAXPAD_STARTED_AS"}
     try:
-        done = subprocess.run(argv, capture_output=True, text=True, timeout=LIMIT_S)
+        done = subprocess.run(argv, env=environ, capture_output=True, text=True, timeout=LIMIT_S)
     except subprocess.TimeoutExpired:
         raise Refused(f"{argv[0]} gave no answer within {LIMIT_S:g} s") from None
     except OSError as error:

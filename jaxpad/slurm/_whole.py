@@ -72,7 +72,11 @@ class _Run:
             self._told.say("no multi-process run: it takes two processes on nodes that passed")
             return
         self._together = nodes
-        self._second = second(self._plan, nodes, self._told, self._patience)
+        try:
+            self._second = second(self._plan, nodes, self._told, self._patience)
+        except Exception as error:  # a bug of ours costs no report of a node
+            self.cancel()
+            self._second = Second(None, f"{type(error).__name__}: {error}")
 
     def stop(self, signal: str) -> None:
         """Cancel; what has no answer was not tested."""
