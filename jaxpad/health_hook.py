@@ -47,7 +47,7 @@ def count(text: str) -> int | None:
 def health_hook(
     hook: str, *, thresholds: str = "", expect: str = "", drain: bool = False, **look: Any
 ) -> int:
-    """1 for a fault that was seen, 0 for all else: also for doubt, and for a bug of ours.
+    """10 for a fault that was seen, 0 for all else: also for doubt, and for a bug of ours.
 
     `look` goes to `health.look`: tests look at a machine of their own.
     """

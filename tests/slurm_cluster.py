@@ -24,6 +24,7 @@ import nvml_double as double
 from helpers import HOME, environ as base_environ
 
 NODES = ("n0", "n1", "n2", "n3")
+TEMPLATE = HOME / "configs/clusters/slurm/hook"
 HERE = Path(__file__).parent / "slurm"
 PROGRAMS = ("sbatch", "slurmctld", "slurmd", "munged", "unshare", "nsenter", "ip")
 HOOKS = ("prolog", "epilog", "healthcheck")
@@ -123,11 +124,13 @@ class SlurmCluster:
         every = double.environ(scenario, changes)
         self.node_environ(node, {key: every[key] for key in ("LD_LIBRARY_PATH", double.VARIABLE)})
 
-    def hook(self, name: str, *words: str) -> None:
-        """Switch a hook on: every node runs `jaxpad WORDS` there."""
-        command = f"exec {sys.executable} -m jaxpad {' '.join(words)}"
-        switch = self.folder / f"hooks/{name}.on"
-        _executable(switch, f"#!/bin/sh\ncd {HOME} && {command}\n")
+    def hook(self, name: str, *options: str) -> None:
+        """Switch a hook on: every node runs the template of configs/clusters there."""
+        launcher = self.folder / "hooks/jaxpad"
+        _executable(launcher, f'#!/bin/sh\ncd {HOME} && exec {sys.executable} -m jaxpad "$@"\n')
+        script = TEMPLATE.read_text().replace("/opt/jaxpad/bin/jaxpad", str(launcher))
+        script = script.replace("set -- #", f"set -- {' '.join(options)} #")
+        _executable(self.folder / f"hooks/{name}.on", script)
 
     def code(self, hook: str, node: str) -> int | None:
         """With what the hook ended there last, None where it was not called."""

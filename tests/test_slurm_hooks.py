@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Mapping
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,17 +15,17 @@ import pytest
 import nvml_double as double
 from helpers import HOME
 from jaxpad import health, health_hook
-from jaxpad.health._hook import decide
+from jaxpad.health._hook import FAULT, decide
 from jaxpad.health._job import Own, named, own
 from jaxpad.nvml import MigDevice, Reading, Snapshot
 from jaxpad.verdict import Verdict
-from slurm_cluster import HOOKS, SlurmCluster
+from slurm_cluster import HOOKS, TEMPLATE, SlurmCluster
 from test_health import finding
 from test_health_machine import H100, seen
 
 ECC = {"1.TotalEccErrors.1.0": 2}  # of GPU 1
 WELL: Mapping[str, Any] = {}
-FAULT = finding(Verdict.FAIL, "ecc", gpu=1)
+ILL = finding(Verdict.FAIL, "ecc", gpu=1)
 
 
 @pytest.mark.parametrize(
@@ -72,7 +73,7 @@ def test_slices_only_by_uuid() -> None:
     slices: tuple[MigDevice, ...] = sliced.gpus[0].mig.devices.value or ()
     assert own(sliced, ("0",)) == ()
     assert own(sliced, (str(slices[0].uuid.value),)) == (Own(frozenset({0})),)
-    assert "slices" in decide("prolog", [FAULT], sliced, {"SLURM_JOB_GPUS": "0"}).doubt
+    assert "slices" in decide("prolog", [ILL], sliced, {"SLURM_JOB_GPUS": "0"}).doubt
 
 
 def code(
@@ -82,11 +83,11 @@ def code(
 
 
 def test_only_own_gpus_fail_a_job() -> None:
-    assert code("prolog", FAULT, SLURM_JOB_GPUS="0,1") == 1
-    assert code("epilog", FAULT, SLURM_JOB_GPUS="0,2") == 0
-    assert code("prolog", FAULT) == 0, "a job without a GPU"
-    assert code("prolog", FAULT, SLURM_JOB_GPUS="?") == 0
-    assert code("healthcheck", FAULT) == 1
+    assert code("prolog", ILL, SLURM_JOB_GPUS="0,1") == FAULT
+    assert code("epilog", ILL, SLURM_JOB_GPUS="0,2") == 0
+    assert code("prolog", ILL) == 0, "a job without a GPU"
+    assert code("prolog", ILL, SLURM_JOB_GPUS="?") == 0
+    assert code("healthcheck", ILL) == FAULT
 
 
 def test_doubt_fails_nobody() -> None:
@@ -98,19 +99,19 @@ def test_doubt_fails_nobody() -> None:
 def test_two_readings_must_agree() -> None:
     swapped = minors(seen(H100), 1, 0)
     other = finding(Verdict.FAIL, "ecc", gpu=0)
-    assert code("prolog", FAULT, snapshot=swapped, SLURM_JOB_GPUS="1") == 0
-    assert code("prolog", FAULT, other, snapshot=swapped, SLURM_JOB_GPUS="1") == 1
+    assert code("prolog", ILL, snapshot=swapped, SLURM_JOB_GPUS="1") == 0
+    assert code("prolog", ILL, other, snapshot=swapped, SLURM_JOB_GPUS="1") == FAULT
 
 
 def test_faults_of_the_node() -> None:
     driver = finding(Verdict.FAIL, "driver", gpu=None)
     count = finding(Verdict.FAIL, "count", gpu=None)
-    assert code("prolog", driver, SLURM_JOB_GPUS="0") == 1
+    assert code("prolog", driver, SLURM_JOB_GPUS="0") == FAULT
     assert code("prolog", count, SLURM_JOB_GPUS="0") == 0, "another GPU fell off the bus"
-    assert code("prolog", count, SLURM_JOB_GPUS="8") == 1, "the job's own did"
+    assert code("prolog", count, SLURM_JOB_GPUS="8") == FAULT, "the job's own did"
     ports = finding(Verdict.FAIL, "ports", gpu=None)
     assert code("prolog", ports, SLURM_JOB_GPUS="0") == 0
-    assert code("healthcheck", ports) == 1
+    assert code("healthcheck", ports) == FAULT
 
 
 def hook(
@@ -123,7 +124,7 @@ def hook(
 
 def test_command() -> None:
     ill = hook("prolog", changes=ECC, SLURM_JOB_GPUS="0,1")
-    assert (ill.returncode, ill.stdout) == (1, "")
+    assert (ill.returncode, ill.stdout) == (FAULT, "")
     assert ill.stderr.startswith("jaxpad: prolog: GPU 1 ecc: ")
     well = hook("prolog", changes=ECC, SLURM_JOB_GPUS="0")
     assert (well.returncode, well.stdout, well.stderr) == (0, "", "")
@@ -178,7 +179,7 @@ def test_prolog_in_slurm(slurm: SlurmCluster) -> None:
     for name in ("n0", "n1"):
         slurm.nvml(name, H100)
     slurm.nvml("n1", H100, ECC)
-    slurm.hook("prolog", "health", "--hook", "prolog")
+    slurm.hook("prolog")
     slurm.tell("srun", "--nodelist=n0", "--gpus=2", "true")
     slurm.tell("srun", "--nodelist=n1", "--gpus=1", "true")
     slurm.tell("srun", "--nodelist=n1", "true")
@@ -192,7 +193,7 @@ def test_prolog_in_slurm(slurm: SlurmCluster) -> None:
 def test_prolog_in_doubt_in_slurm(slurm: SlurmCluster) -> None:
     """A driver that hangs: the job starts, within 10 s."""
     slurm.nvml("n2", "hangs")
-    slurm.hook("prolog", "health", "--hook", "prolog")
+    slurm.hook("prolog")
     begun = time.monotonic()
     slurm.tell("srun", "--nodelist=n2", "--gpus=1", "true")
     assert time.monotonic() - begun < 11
@@ -201,7 +202,7 @@ def test_prolog_in_doubt_in_slurm(slurm: SlurmCluster) -> None:
 
 def test_epilog_in_slurm(slurm: SlurmCluster) -> None:
     slurm.nvml("n3", H100, ECC)
-    slurm.hook("epilog", "health", "--hook", "epilog")
+    slurm.hook("epilog")
     slurm.tell("srun", "--nodelist=n3", "--gpus=1", "true")
     slurm.until(lambda: slurm.code("epilog", "n3") == 0, "the epilog has passed")
     assert slurm.state("n3") == "idle"
@@ -215,10 +216,10 @@ def test_healthcheck_in_slurm(slurm: SlurmCluster) -> None:
     for name in ("n0", "n1"):
         slurm.nvml(name, H100)
     slurm.nvml("n1", H100, ECC)
-    slurm.hook("healthcheck", "health", "--hook", "healthcheck")
+    slurm.hook("healthcheck")
     slurm.until(lambda: slurm.code("healthcheck", "n1") == 1, "the check has failed")
     assert slurm.state("n1") == "idle"
-    slurm.hook("healthcheck", "health", "--hook", "healthcheck", "--drain")
+    slurm.hook("healthcheck", "--drain")
     slurm.until(lambda: slurm.state("n1") == "drained", "n1 is drained")
     assert slurm.reason("n1").startswith("jaxpad: GPU 1 ecc: ")
     assert slurm.state("n0") == "idle"
@@ -226,3 +227,15 @@ def test_healthcheck_in_slurm(slurm: SlurmCluster) -> None:
     slurm.forget("healthcheck", "n1")
     slurm.until(lambda: slurm.code("healthcheck", "n1") == 1, "it was checked again")
     assert slurm.reason("n1") == "mine"
+
+
+@pytest.mark.parametrize("jaxpad", ["/nowhere/jaxpad", "false", "python3 -c import nothing"])
+def test_template_with_a_broken_jaxpad(tmp_path: Path, jaxpad: str) -> None:
+    """Not there, or one whose Python fails: no node is drained for it."""
+    launcher = tmp_path / "jaxpad"
+    launcher.write_text(f"#!/bin/sh\nexec {jaxpad}\n")
+    launcher.chmod(0o755)
+    script = tmp_path / "hook"
+    script.write_text(TEMPLATE.read_text().replace("/opt/jaxpad/bin/jaxpad", str(launcher)))
+    environ = {"SLURM_SCRIPT_CONTEXT": "prolog_slurmd", "SLURM_JOB_GPUS": "0"}
+    assert subprocess.run(["sh", script], env=environ, capture_output=True).returncode == 0

@@ -15,6 +15,7 @@ from jaxpad.nvml import Snapshot
 from jaxpad.verdict import Verdict
 
 HOOKS = ("healthcheck", "prolog", "epilog")
+FAULT = 10  # an exit code of a hook that no crash has: Python's own are 1 and 2
 _SHARED = ("driver",)  # without it no GPU can be used
 _OF_THE_LOST = ("count", "kernel log")  # they name a GPU that NVML no longer lists
 
@@ -28,8 +29,8 @@ class Decision:
 
     @property
     def code(self) -> int:
-        """1 for a fault that was seen, else 0."""
-        return int(bool(self.faults))
+        """FAULT for a fault that was seen, else 0."""
+        return FAULT if self.faults else 0
 
     @property
     def words(self) -> str:
