@@ -13,7 +13,7 @@ from jaxpad.errors import UsageError
 from jaxpad.paths import CONFIGS
 from jaxpad.profiles import did_you_mean, listed
 
-SHIPPED = (CONFIGS / "health.toml", CONFIGS / "throughput.toml")
+SHIPPED = (CONFIGS / "health.toml", CONFIGS / "throughput.toml", CONFIGS / "multi.toml")
 
 
 @dataclass(frozen=True)
