@@ -114,7 +114,8 @@ def _tell(found: Whole, plan: Plan, options: Options) -> None:
 
 
 def _together(found: Whole) -> None:
+    """The multi-process run, as far as it came."""
     ran = found.second
-    lines = [] if ran is None else [*(ran.report.summary if ran.report else ()), ran.why]
-    for line in filter(None, lines):
-        sys.stderr.write(f"multi-process run: {line}\n")
+    if ran:
+        lines = [*(ran.report.summary if ran.report else ()), ran.why]
+        sys.stderr.write("".join(f"{line}\n" for line in ["", "Multi-process run", *lines] if line))

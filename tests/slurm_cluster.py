@@ -78,7 +78,7 @@ class SlurmCluster:
                 start_new_session=True,
             )
         self.until(lambda: (self.folder / "run/started").exists(), "the daemons start", START_S)
-        self._inner = _only_child(self.holder.pid)
+        self._inner = self.child_of(self.holder.pid)
         self.until(self.all_idle, "four nodes are idle", START_S)
 
     def stop(self) -> None:
@@ -96,6 +96,12 @@ class SlurmCluster:
         """The command that runs `words` beside the daemons."""
         inside = ["--target", str(self._inner), "--mount", "--net", "--pid"]
         return ["nsenter", *inside, f"--wdns={HOME}", *words]
+
+    def child_of(self, pid: int) -> int:
+        """What nsenter or unshare have started: they pass on no signals."""
+        children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+        assert len(children) == 1, children
+        return int(children[0])
 
     def environ(self, **added: str) -> dict[str, str]:
         return base_environ(PATH=_path(), SLURM_CONF=str(self.conf), **added)
@@ -118,6 +124,12 @@ class SlurmCluster:
         """The variables that jobs and hooks on that node find."""
         lines = "".join(f"{name}={value}\n" for name, value in variables.items())
         (self.folder / "nodes" / node).write_text(lines)
+
+    def more_environ(self, node: str, variables: Mapping[str, str]) -> None:
+        """Beside those it has."""
+        file = self.folder / "nodes" / node
+        had = dict(line.partition("=")[::2] for line in file.read_text().splitlines())
+        self.node_environ(node, had | variables)
 
     def nvml(self, node: str, scenario: str, changes: Mapping[str, Any] | None = None) -> None:
         """Give the node a double of NVML in that scenario, whatever else it had."""
@@ -221,12 +233,6 @@ def _executable(file: Path, text: str) -> None:
 def _path() -> str:
     """Debian keeps the daemons in sbin, which is not on everyone's PATH."""
     return os.pathsep.join([os.environ.get("PATH", ""), "/usr/sbin", "/sbin"])
-
-
-def _only_child(pid: int) -> int:
-    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-    assert len(children) == 1, children
-    return int(children[0])
 
 
 @pytest.fixture(scope="session")

@@ -19,7 +19,10 @@ _USUAL = ("COMPLETED", "FAILED", "COMPLETING", "ENDED")  # smoke exits with its 
 
 @dataclass
 class First:
-    """What has come of the nodes so far; a signal leaves it as it is."""
+    """What has come of the nodes so far; a signal leaves it as it is.
+
+    A node whose job was ended early is in both: it has a report, and was not tested in full.
+    """
 
     verdicts: dict[str, Verdict] = field(default_factory=dict)
     not_tested: dict[str, str] = field(default_factory=dict)
@@ -29,7 +32,8 @@ class First:
         return [n for n in choice.names if n not in self.verdicts and n not in self.not_tested]
 
     def passed(self) -> list[str]:
-        return [name for name, verdict in self.verdicts.items() if not verdict.exit_code]
+        well = [name for name, verdict in self.verdicts.items() if not verdict.exit_code]
+        return [name for name in well if name not in self.not_tested]
 
 
 def first(plan: Plan, choice: Choice, found: First, told: Told, patience: Patience) -> None:
@@ -76,9 +80,12 @@ def _taker(
 
 
 def _take(name: str, verdict: Verdict, ending: Ending, found: First, told: Told) -> None:
+    """A report that landed; one of a job that was ended early does not tell all."""
     found.verdicts[name] = verdict
-    unusual = "" if ending.state in _USUAL else f" (its job: {_state(ending)})"
-    told.node(name, f"{verdict}{unusual}")
+    early = "" if ending.state in _USUAL else f"its job was ended early: {_state(ending)}"
+    if early:
+        found.not_tested[name] = early
+    told.node(name, f"{verdict}{f' ({early})' if early else ''}")
 
 
 def _wait_for_late(plan: Plan, found: First, told: Told, unreported: dict[str, Ending]) -> None:
