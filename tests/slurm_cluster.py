@@ -108,7 +108,7 @@ class SlurmCluster:
 
     def run(self, *words: str, **added: str) -> subprocess.CompletedProcess[str]:
         argv, variables = self.argv(*words), self.environ(**added)
-        return subprocess.run(argv, env=variables, capture_output=True, text=True, timeout=240)
+        return subprocess.run(argv, env=variables, capture_output=True, text=True, timeout=900)
 
     def jaxpad(self, *words: str, **added: str) -> subprocess.CompletedProcess[str]:
         """`jaxpad WORDS` as a user of the cluster types it."""

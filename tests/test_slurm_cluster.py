@@ -90,6 +90,11 @@ def queue(slurm: SlurmCluster) -> str:
     return slurm.tell("squeue", "--noheader")
 
 
+def running(slurm: SlurmCluster) -> list[str]:
+    """Nodes that have a job."""
+    return slurm.tell("squeue", "--noheader", "--format=%N").split()
+
+
 def disturb(slurm: SlurmCluster, node: str, how: str) -> None:
     path = os.pathsep.join([str(HERE / "disturbed"), str(HOME)])
     slurm.more_environ(node, {"JAXPAD_TEST_DISTURB": how, "PYTHONPATH": path})
@@ -123,12 +128,11 @@ def test_ecc_errors(slurm: SlurmCluster, out: Path) -> None:
 
 def test_slow_node(slurm: SlurmCluster, out: Path) -> None:
     disturb(slurm, "n1", "slow")
-    found = smoke(slurm, out, "n[0-2]", "--pairwise")
+    found = smoke(slurm, out, "n[0-1]")
     assert found.code in (1, 3), found.said
-    blamed = {(one["node"], one["fault"]) for one in found.multi["blame"]}
-    assert blamed == {("n1", "slow")} or {node for node, _ in blamed} == {"n1"}, found.said
-    assert found.verdicts()["n1"] != "pass"
+    assert {one["node"] for one in found.multi["blame"]} == {"n1"}, found.said
     assert found.verdicts()["n0"] == "pass"
+    assert found.verdicts()["n1"] == found.multi["verdict"] != "pass"
 
 
 def test_killed_rank(slurm: SlurmCluster, out: Path) -> None:
@@ -154,7 +158,7 @@ def test_down_node(slurm: SlurmCluster, out: Path) -> None:
 def test_node_that_never_starts(slurm: SlurmCluster, out: Path) -> None:
     """Slurm takes it for idle, and its slurmd answers nothing."""
     with stopped(slurm, "n3"):
-        found = smoke(slurm, out, "n[2-3]", "--wait", "20")
+        found = smoke(slurm, out, "n[2-3]", "--wait", "5")
     assert found.code == 3, found.said
     assert found.verdicts() == {"n2": "pass", "n3": "inconclusive"}
     assert found.node("n3")["reasons"][0].startswith("not tested")
@@ -204,8 +208,8 @@ def test_cancelled(slurm: SlurmCluster, out: Path, number: signal.Signals) -> No
         argv, env=slurm.environ(), stderr=subprocess.PIPE, text=True, start_new_session=True
     ) as run:
         slurm.until(lambda: (out / "nodes/n0/report.html").exists(), "n0 is done", 90)
-        slurm.until(lambda: "n0" not in slurm.tell("squeue", "--noheader", "--format=%N"), "x", 60)
-        time.sleep(2)
+        slurm.until(lambda: "n0" not in running(slurm), "n0's job has ended", 60)
+        time.sleep(2)  # until we are told so
         os.kill(slurm.child_of(run.pid), number)
         _, stderr = run.communicate(timeout=60)
     found = Found(run.returncode, stderr, out)

@@ -36,7 +36,11 @@ def ask(argv: Sequence[str]) -> str:
     except OSError as error:
         raise Refused(f"{argv[0]} cannot be run: {error.strerror}") from error
     if done.returncode:
-        raise Refused(_last(done.stderr) or f"{argv[0]} ended with code {done.returncode}")
+        raise Refused(
+            _last(done.stderr)
+            or _last(done.stdout)
+            or f"{argv[0]} ended with code {done.returncode}"
+        )
     return done.stdout
 
 

@@ -105,4 +105,6 @@ def _preference(node: Node) -> int:
 def _where(wanted: Cluster) -> str:
     if wanted.reservation:
         return f"the reservation {wanted.reservation}"
-    return f"the partition {wanted.partition}" if wanted.partition else "the default partition"
+    if wanted.partition:
+        return f"the partition {wanted.partition}"
+    return "this cluster" if wanted.nodelist else "the default partition"

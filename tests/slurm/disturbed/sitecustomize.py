@@ -18,7 +18,7 @@ def _in_multi() -> None:
         if stage.name == "speed":
             os.kill(os.getpid(), signal.SIGKILL)
 
-    slow = Disturb(call=lambda: time.sleep(0.2))
+    slow = Disturb(call=lambda: time.sleep(0.1))
     multi.main.__defaults__ = (os.environ, Disturb(at=end) if HOW == "kill" else slow)
 
 
