@@ -14,7 +14,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
@@ -47,9 +47,8 @@ def _raise(stage: Stage) -> None:
         raise RuntimeError("the GPU is gone")
 
 
-def _late(stage: Stage) -> None:
-    if stage.detail == "import JAX":
-        time.sleep(8)
+def _late(seconds: float) -> Callable[[Stage], None]:
+    return lambda stage: time.sleep(seconds if stage.detail == "import JAX" else 0)
 
 
 def _package(one: Identity) -> Identity:
@@ -70,9 +69,9 @@ FAULTS = {
     "killed with its watcher": Disturb(at=_end(1)),
     "hung": Disturb(at=_hang),
     "raises": Disturb(at=_raise),
-    "late": Disturb(at=_late),
-    "jaxlib": Disturb(identity=_package),
-    "profile and slow": Disturb(identity=_profile, call=lambda: time.sleep(0.3)),
+    "late": Disturb(at=_late(7)),
+    "jaxlib and late": Disturb(identity=_package, at=_late(4)),
+    "profile and slow": Disturb(identity=_profile, call=lambda: time.sleep(0.12)),
     "flags, clock and wrong": Disturb(
         identity=_flags,
         clock_s=5.0,
@@ -153,16 +152,16 @@ def run(out: Path, faults: Sequence[str | None], per_node: int = 1, **words: Any
 def gone(session: int) -> None:
     """Fails if a process of the session is there after a moment, as a zombie or otherwise."""
     for _ in range(50):
-        left = [pid for pid in os.listdir("/proc") if pid.isdecimal() and _session(pid) == session]
+        left = [one.name for one in Path("/proc").glob("[0-9]*") if _session(one) == session]
         if not left:
             return
         time.sleep(0.1)
     raise AssertionError(f"left behind: {left}")
 
 
-def _session(pid: str) -> int:
+def _session(process: Path) -> int:
     try:
-        return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[3])
+        return int((process / "stat").read_text().rpartition(")")[2].split()[3])
     except (OSError, IndexError):
         return 0
 
