@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import hashlib
 import math
 import re
@@ -12,7 +13,7 @@ from typing import Any, TypeVar
 
 from jaxpad.fleet._names import brief
 from jaxpad.fleet._refused import Refused
-from jaxpad.fleet._series import Sample, Series, samples
+from jaxpad.fleet._series import Sample, Series, models, samples
 from jaxpad.fleet._traits import Trait, traits
 from jaxpad.report import CheckResult, Report
 from jaxpad.verdict import Verdict
@@ -41,10 +42,10 @@ class Digest:
 
     name: str  # of the folder
     node: str  # what the report calls its node
-    started: str
+    started: str  # empty: it says nothing that is a time
     verdict: Verdict
     wrong: tuple[Wrong, ...]
-    answered: tuple[str, ...]  # checks that passed or failed
+    models: tuple[str, ...]  # of the GPUs that the driver lists
     traits: tuple[Trait, ...]
     layout: tuple[tuple[Series, str], ...]
     values: array[float]
@@ -58,7 +59,7 @@ class Digest:
             self.started,
             self.verdict,
             tuple(map(same, self.wrong)),
-            same(self.answered),
+            same(self.models),
             same(self.traits),
             same(self.layout),
             self.values,
@@ -83,16 +84,24 @@ def digest(name: str, report: Report, data: bytes, same: Same) -> Digest:
     whole = Digest(
         name=name,
         node=brief(report.node, 80),
-        started=brief(report.started, 40),
+        started=_moment(report.started),
         verdict=report.verdict,
         wrong=tuple(_wrong(check, (name, report.node)) for check in first),
-        answered=tuple(_answered(report)),
+        models=models(report),
         traits=traits(report),
         layout=tuple((each.series, each.place) for each in found),
         values=array("d", (each.value for each in found)),
         mark=hashlib.blake2b(data, digest_size=16).digest(),
     )
     return whole.shared(same)
+
+
+def _moment(text: str) -> str:
+    """A time that is one; any other text would be the newest of the fleet."""
+    try:
+        return datetime.datetime.fromisoformat(text).isoformat(timespec="seconds")
+    except ValueError:
+        return ""
 
 
 def _bounded(found: Iterator[Sample]) -> list[Sample]:
@@ -102,12 +111,6 @@ def _bounded(found: Iterator[Sample]) -> list[Sample]:
         if len(kept) > MOST_SAMPLES:
             raise Refused(f"it holds more than {MOST_SAMPLES:,} rates and measurements")
     return [each for each in kept if math.isfinite(each.value)]
-
-
-def _answered(report: Report) -> Iterator[str]:
-    for check in report.checks:
-        if check.verdict in (Verdict.PASS, Verdict.FAIL):
-            yield brief(check.id, 120)
 
 
 def _wrong(check: CheckResult, names: tuple[str, ...]) -> Wrong:

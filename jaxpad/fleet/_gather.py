@@ -15,6 +15,8 @@ from jaxpad.fleet._open import OURS, kind
 from jaxpad.fleet._pool import answers
 from jaxpad.fleet._refused import Refused
 
+OWN = "fleet.json"  # a folder with this alone is where a fleet was written
+
 
 @dataclass
 class Gathered:
@@ -34,10 +36,10 @@ def gather(root: Path) -> Gathered:
     for name, answer in answers(str(root), names):
         if isinstance(answer, Digest):
             found.digests.append(answer.shared(same))
-        elif answer is None:
-            found.empty.append(name)
-        else:
+        elif answer is not None:
             found.set_aside[name] = answer
+        elif not os.path.lexists(root / name / OWN):
+            found.empty.append(name)
     _set_copies_aside(found)
     return found
 
@@ -68,7 +70,9 @@ def _refused(entry: os.DirEntry[str]) -> Refused | None:
 
 def _set_copies_aside(found: Gathered) -> None:
     """A report may lie in two folders, of which at most one is its node's."""
-    copies = {one.name: why for one, why in _copies(found.digests)}
+    copies: dict[str, str] = {}
+    for one, why in _copies(found.digests):
+        copies.setdefault(one.name, why)
     found.digests = [one for one in found.digests if one.name not in copies]
     found.set_aside |= {name: Refused(why) for name, why in copies.items()}
 
