@@ -13,7 +13,7 @@ from pathlib import Path
 from rich.console import Console
 
 from jaxpad import bounds, fleet, platforms, profiles, runner, slurm
-from jaxpad.cluster import Cluster
+from jaxpad.cluster import KUBERNETES_ONLY, Cluster
 from jaxpad.engines._slurm import sbatch_argv, sinfo_argv
 from jaxpad.errors import UsageError
 from jaxpad.paths import SMOKE_TESTS
@@ -41,6 +41,7 @@ def smoke_slurm(options: Options, wanted: Cluster) -> int:
 
 def planned(options: Options, wanted: Cluster) -> Plan:
     """The run that the options ask for; a mistake in them is told before anything runs."""
+    _refuse(wanted)
     out = options.out.resolve()  # every node must have it by this path, too
     suite = Suite(
         platform=_platform(options.platform, wanted),
@@ -54,6 +55,12 @@ def planned(options: Options, wanted: Cluster) -> Plan:
     name = f"jaxpad-{secrets.token_hex(4)}"
     box = slurm.inside(wanted, suite, out, os.environ)
     return Plan(name, wanted, suite, out, box, dict(os.environ))
+
+
+def _refuse(wanted: Cluster) -> None:
+    for name in KUBERNETES_ONLY:
+        if getattr(wanted, name):
+            raise UsageError(f"--{name.replace('_', '-')} is for --on kubernetes, not slurm")
 
 
 def _platform(requested: str, wanted: Cluster) -> str:

@@ -129,7 +129,7 @@ class SlurmCluster:
         """Beside those it has."""
         file = self.folder / "nodes" / node
         had = dict(line.partition("=")[::2] for line in file.read_text().splitlines())
-        self.node_environ(node, had | variables)
+        self.node_environ(node, {**had, **variables})
 
     def nvml(self, node: str, scenario: str, changes: Mapping[str, Any] | None = None) -> None:
         """Give the node a double of NVML in that scenario, whatever else it had."""

@@ -381,8 +381,20 @@ def test_landed(tmp_path: Path) -> None:
         assert landed(tmp_path) is Verdict.INCONCLUSIVE
     file.write_text(json.dumps({"verdict": "pass"}))
     assert landed(tmp_path) is Verdict.PASS
+
+
+def test_earlier_reports_are_cleared(tmp_path: Path) -> None:
+    for name in ("n0", "n5", "elsewhere"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "smoke.json").touch()
+    (tmp_path / "n5/mine.txt").touch()
+    (tmp_path / "link").symlink_to(tmp_path / "elsewhere")
     clear(tmp_path)
-    assert landed(tmp_path) is None
+    assert sorted(str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*")) == [
+        "link",
+        "n5",
+        "n5/mine.txt",
+    ]
 
 
 def test_absence(tmp_path: Path) -> None:
@@ -430,6 +442,11 @@ def test_paths_are_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     assert plan.out == tmp_path / "out"
     assert plan.suite.profile == str(tmp_path / "mine.toml")
     assert plan.suite.thresholds == tmp_path / "bounds.toml"
+
+
+def test_words_of_others(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="--pull-secret is for --on kubernetes"):
+        smoke_slurm.planned(smoke.Options(), Cluster(pull_secret="x"))
 
 
 @pytest.mark.parametrize(

@@ -100,6 +100,7 @@ def _runs(words: Sequence[str], box: Inside, before: Sequence[str], gpus: int) -
     return [*before, *program, *words]
 
 
-def folder() -> Path:
-    """Where `python -m jaxpad` finds this package: every node must see it by this path."""
-    return Path(paths.__file__).resolve().parent.parent
+def start_in(box: Inside, out: Path) -> Path:
+    """The folder that jobs start in: a checkout's, in which `python -m jaxpad` finds it."""
+    checkout = (paths.HOME / "jaxpad").is_dir()
+    return paths.HOME if checkout and box.runtime == "none" else out

@@ -40,6 +40,7 @@ def first(plan: Plan, choice: Choice, found: First, told: Told, patience: Patien
     """Run the suite on every node at once, and fill in `found` as the reports land."""
     for name, why in choice.not_tested.items():
         _leave_out(name, why, found, told)
+    clear(plan.nodes)
     jobs = _submitted(plan, choice, found, told)
     unreported: dict[str, Ending] = {}
     follow(plan.name, jobs, patience, _taker(plan, found, told, unreported), told.waiting)
@@ -55,7 +56,6 @@ def _submitted(plan: Plan, choice: Choice, found: First, told: Told) -> dict[str
     """The id of each node's job. A job that Slurm refuses leaves its node untested."""
     jobs: dict[str, str] = {}
     for node in choice.tested:
-        clear(plan.nodes / node.name)
         try:
             answer = ask(words.sbatch_argv(plan.node_job(node)))
             jobs[node.name] = answer.strip().partition(";")[0]

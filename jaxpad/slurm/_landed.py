@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import time
@@ -15,10 +16,17 @@ LARGEST = 64 << 20  # bytes
 _OURS = ("smoke.json", "traces.json", "junit.xml", "report.html")
 
 
-def clear(folder: Path) -> None:
-    """Take away what an earlier run left there: it would be counted as this run's."""
-    for name in _OURS:
-        (folder / name).unlink(missing_ok=True)
+def clear(nodes: Path) -> None:
+    """Take away the reports of an earlier run: they would be counted as this run's.
+
+    `nodes` has one folder a node. Nothing else in them is touched.
+    """
+    for folder in nodes.iterdir():
+        if folder.is_dir() and not folder.is_symlink():
+            for name in _OURS:
+                (folder / name).unlink(missing_ok=True)
+            with contextlib.suppress(OSError):  # it holds something that is not ours
+                folder.rmdir()
 
 
 def landed(folder: Path) -> Verdict | None:

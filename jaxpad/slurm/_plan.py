@@ -10,10 +10,8 @@ from jaxpad import devices, profiles
 from jaxpad.cluster import Cluster
 from jaxpad.engines._slurm import Job, Step
 from jaxpad.engines._slurm_runtime import Inside
-from jaxpad.slurm._commands import Suite, folder, on_node, on_nodes, suite_words
+from jaxpad.slurm._commands import Suite, on_node, on_nodes, start_in, suite_words
 from jaxpad.slurm._nodes import Node
-
-MULTI_S = 120.0  # seconds that the processes of all nodes get to find each other and to finish
 
 
 @dataclass(frozen=True)
@@ -68,8 +66,10 @@ class Plan:
     def _multi_words(self, nodes: Sequence[Node]) -> list[str]:
         tasks, gpus = self.processes(nodes), self.gpus(nodes)
         words = ["multi", "--out", str(self.multi), "--platform", self.suite.platform]
-        words += ["--limit", f"{MULTI_S:g}", "--expect-processes", f"{tasks * len(nodes)}"]
+        words += ["--limit", f"{self.suite.limit:g}"]
+        words += ["--expect-processes", f"{tasks * len(nodes)}"]
         words += ["--expect-devices", f"{gpus // tasks}"] if gpus else []
+        words += ["--thresholds", str(self.suite.thresholds)] if self.suite.thresholds else []
         return [*words, *(["--pairwise"] if self.wanted.pairwise else [])]
 
     def _job(self, what: str, nodes: Sequence[Node], command: Sequence[str], tasks: int) -> Job:
@@ -79,7 +79,7 @@ class Plan:
             nodes=tuple(node.name for node in nodes),
             command=tuple(command),
             log=self.log(what),
-            chdir=self.out if wanted.runtime != "none" else folder(),
+            chdir=start_in(self.box, self.out),
             time=wanted.time,
             gpus_per_node=self.gpus(nodes),
             tasks_per_node=tasks,
