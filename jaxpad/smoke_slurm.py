@@ -7,7 +7,7 @@ import os
 import secrets
 import shlex
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from rich.console import Console
@@ -30,6 +30,7 @@ def smoke_slurm(options: Options, wanted: Cluster) -> int:
     slurm.require()
     choice = slurm.survey(wanted)
     if options.dry_run:
+        _say(f"{name}: would not be tested: {why}" for name, why in choice.not_tested.items())
         sys.stdout.write("".join(f"{line}\n" for line in commands(plan, choice)))
         return 0
     _make(plan.out)
@@ -116,6 +117,8 @@ def _tell(found: Whole, plan: Plan, options: Options) -> None:
     """What an admin needs to know; `--json` prints fleet.json."""
     _together(found)
     fleet.summary(found.fleet, Console(stderr=True), "slurm", plan.out)
+    if found.verdict is not found.fleet.verdict:
+        _say([f"All in all {found.verdict}, for the multi-process run."])
     if options.as_json:
         sys.stdout.write((plan.out / "fleet.json").read_text())
 
@@ -124,5 +127,9 @@ def _together(found: Whole) -> None:
     """The multi-process run, as far as it came."""
     ran = found.second
     if ran:
-        lines = [*(ran.report.summary if ran.report else ()), ran.why]
-        sys.stderr.write("".join(f"{line}\n" for line in ["", "Multi-process run", *lines] if line))
+        lines = [*(ran.report.summary if ran.report else ()), *filter(None, [ran.why])]
+        _say(["", "Multi-process run", *lines])
+
+
+def _say(lines: Iterable[str]) -> None:
+    sys.stderr.write("".join(f"{line}\n" for line in lines))
