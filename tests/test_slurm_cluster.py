@@ -76,7 +76,8 @@ def out(slurm: SlurmCluster) -> Path:
 
 
 def words(out: Path, nodes: str, *more: str) -> list[str]:
-    asked = ["--on", "slurm", "--gpus-per-node", "0", "--nodelist", nodes]
+    gpus = [] if "--gpus-per-node" in more else ["--gpus-per-node", "0"]
+    asked = ["--on", "slurm", "--nodelist", nodes, *gpus]
     return ["smoke", *asked, "--out", str(out), "-k", BRIEF, *more]
 
 
@@ -101,11 +102,13 @@ def disturb(slurm: SlurmCluster, node: str, how: str) -> None:
 
 
 def test_healthy(slurm: SlurmCluster, out: Path) -> None:
-    found = smoke(slurm, out, "n[0-1]")
+    """Two GPUs a node by Slurm's account, so two processes on each; JAX takes the CPU."""
+    asked = ["--gpus-per-node", "2", "--platform", "cpu", "--profile", "base", "--pairwise"]
+    found = smoke(slurm, out, "n[0-1]", *asked)
     assert found.code == 0, found.said
     assert found.verdicts() == {"n0": "pass", "n1": "pass"}
     assert found.multi["verdict"] == "pass"
-    assert {node["node"] for node in found.multi["nodes"]} == {"n0", "n1"}
+    assert [rank["node"] for rank in found.multi["ranks"]] == ["n0", "n0", "n1", "n1"]
     assert (out / "fleet.html").stat().st_size > 1000
     assert "[2/2]" in found.stderr
     for node in ("n0", "n1"):
