@@ -69,7 +69,7 @@ FAULTS = {
     "killed with its watcher": Disturb(at=_end(1)),
     "hung": Disturb(at=_hang),
     "raises": Disturb(at=_raise),
-    "late": Disturb(at=_late(7)),
+    "late": Disturb(at=_late(6)),
     "jaxlib and late": Disturb(identity=_package, at=_late(4)),
     "profile and slow": Disturb(identity=_profile, call=lambda: time.sleep(0.12)),
     "flags, clock and wrong": Disturb(

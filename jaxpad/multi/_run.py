@@ -26,7 +26,7 @@ from jaxpad.multi._world import Job
 __all__ = ["MARK", "main", "show"]
 
 _NONE = Disturb()
-_JOIN_MORE_S = 30.0  # JAX's own limit comes first
+_JOIN_MORE_S = 1.0  # for a limit of JAX's or of ours to come first, with its own words
 
 
 def main(
@@ -106,7 +106,11 @@ def _work(job: Job, first: Record, pipe: int, now: Callable[[], float]) -> None:
 
 
 def _limit(asked: Wanted) -> Callable[[Stage], float]:
-    """Seconds that a stage may take. Waiting for all has a limit of JAX's own."""
+    """Seconds that a stage may take.
+
+    Of the wait for all processes JAX has a limit of its own, but jaxlib 0.12 adds seconds to
+    what it is told.
+    """
 
     def limit(stage: Stage) -> float:
         return asked.join_s + _JOIN_MORE_S if stage.name == "join" else asked.limit_s
