@@ -36,6 +36,9 @@ HOME = Path(__file__).resolve().parent.parent
 SETS = ("cpu", "cuda12", "cuda13", "proof", "dev")
 DEVELOPMENT_TASKS = ("test", "lint", "lock", "docs")
 DOCKER_SOCKET = Path("/var/run/docker.sock")
+SBIN = (Path("/usr/sbin"), Path("/sbin"))
+# A package of each part of a cluster on one machine, and a program by which it is known.
+SLURM = {"slurm-wlm": "slurmd", "munge": "munged", "iproute2": "ip", "util-linux": "nsenter"}
 BROWSERS = ("chromium", "chromium-browser")
 STAMP = "jaxpad-pins"  # in the environment: what was installed into it
 
@@ -103,8 +106,8 @@ def lacking(task: str) -> list[str]:
     """The Debian packages a task needs and this machine lacks.
 
     Debian and Ubuntu keep the part of Python that installs pip in a package of its own. The
-    tests open a browser, compile doubles of the driver's libraries, and build and run images
-    with docker and podman on a base that debootstrap makes.
+    tests open a browser, compile doubles of the driver's libraries, build and run images with
+    docker and podman on a base that debootstrap makes, and start a Slurm of several nodes.
     """
     venv_package = f"python{sys.version_info.major}.{sys.version_info.minor}-venv"
     packages = [] if importlib.util.find_spec("ensurepip") else [venv_package]
@@ -113,7 +116,13 @@ def lacking(task: str) -> list[str]:
         packages += [] if shutil.which("cc") else ["gcc", "libc6-dev"]
         packages += [] if _docker() else ["docker.io", "iptables", "runc"]
         packages += [name for name in ("podman", "debootstrap") if not shutil.which(name)]
+        packages += [name for name, program in SLURM.items() if not _daemon(program)]
     return packages
+
+
+def _daemon(program: str) -> bool:
+    """Debian keeps daemons where not everyone's PATH looks."""
+    return bool(shutil.which(program) or any((folder / program).exists() for folder in SBIN))
 
 
 def _docker() -> bool:

@@ -13,7 +13,8 @@ from jaxpad.errors import UsageError
 from jaxpad.paths import CONFIGS
 from jaxpad.profiles import did_you_mean, listed
 
-SHIPPED = tuple(CONFIGS / f"{name}.toml" for name in ("health", "throughput", "fleet"))
+NAMES = ("health", "throughput", "multi", "fleet")
+SHIPPED = tuple(CONFIGS / f"{name}.toml" for name in NAMES)
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from jaxpad import health
+from jaxpad import health, health_hook
 from jaxpad.errors import UsageError
 from jaxpad.health import Finding, Health
 from jaxpad.report._redact import rule
@@ -42,6 +42,8 @@ class Options:
     nagios: bool = False
     json: bool = False
     no_redact: bool = False
+    hook: str = ""
+    drain: bool = False
 
 
 def health_command(options: Options, **look: Any) -> int:
@@ -52,6 +54,10 @@ def health_command(options: Options, **look: Any) -> int:
     Raises UsageError for a mistake in the options, except with `nagios`, which says
     UNKNOWN instead, as it does for a bug of ours.
     """
+    if options.hook:
+        return _hook(options, **look)
+    if options.drain:
+        raise UsageError("--drain is for --hook healthcheck")
     if not options.nagios:
         return _run(options, **look)
     try:
@@ -62,25 +68,32 @@ def health_command(options: Options, **look: Any) -> int:
         return health.UNKNOWN
 
 
+def _hook(options: Options, **look: Any) -> int:
+    """As Slurm calls it; a mistake in the options fails no hook, which would drain all nodes."""
+    return health_hook.health_hook(
+        options.hook,
+        thresholds=options.thresholds,
+        expect=options.expect,
+        drain=options.drain,
+        **look,
+    )
+
+
 def _run(options: Options, **look: Any) -> int:
     if options.nagios and options.json:
         raise UsageError("--nagios and --json both print on stdout; give one of them")
     bounds = health.load(Path(options.thresholds) if options.thresholds else None)
     found = health.check(
-        bounds, expect=_count(options.expect), idle=options.idle, names=options.no_redact, **look
+        bounds,
+        expect=health_hook.count(options.expect),
+        idle=options.idle,
+        names=options.no_redact,
+        **look,
     )
     found = found if options.no_redact else hidden(found)
     if options.textfile:
         health.write(found, Path(options.textfile))
     return _print(found, options)
-
-
-def _count(text: str) -> int | None:
-    if not text:
-        return None
-    if not (text.isascii() and text.isdecimal() and len(text) < 6):
-        raise UsageError(f"--expect {text!r} is no number of GPUs; give one such as 8")
-    return int(text)
 
 
 def _print(found: Health, options: Options) -> int:

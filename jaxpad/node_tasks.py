@@ -28,6 +28,8 @@ def doctor(_c: Context, image: str = "", engine: str = "", json: bool = False) -
         "nagios": "print one line, and exit with Nagios's codes",
         "json": JSON,
         "no-redact": "keep UUIDs, process names and paths",
+        "hook": "as Slurm calls it: healthcheck, prolog or epilog; fails only for a fault seen",
+        "drain": "with --hook healthcheck: drain the node for a fault that was seen",
     }
 )
 def health(
@@ -39,6 +41,8 @@ def health(
     nagios: bool = False,
     json: bool = False,
     no_redact: bool = False,
+    hook: str = "",
+    drain: bool = False,
 ) -> None:
     """Say in seconds whether this node's GPUs are fit, without load."""
     perform("health_command", locals())

@@ -67,6 +67,8 @@ def smoke_command(options: Options) -> int:
         strict=options.strict,
     )
     if options.on in CLUSTERS:
+        if options.gpus:
+            raise UsageError("--gpus is for a container: on a cluster say --gpus-per-node")
         module = importlib.import_module(f"jaxpad.smoke_{options.on}")
         code: int = getattr(module, f"smoke_{options.on}")(suite, _cluster(options))
         return code

@@ -14,7 +14,12 @@ SETS = ("cpu", "cuda12", "cuda13", "proof", "dev")  # an environment each
 # Put in front of the base's packages, so it must not bring what JAX is built against.
 NOT_IN = {"toolkit": ("numpy",)}
 IMAGE_SETS = ("jax-cuda12", "jax-cuda13", "toolkit", "jupyter")  # what the Dockerfile installs
-SCRIPTS = (".ci/run", "docker/entrypoint", "docker/jaxpad", "docker/with-profile")
+SLURM = "configs/clusters/slurm"
+SCRIPTS = (
+    *(".ci/run", "docker/entrypoint", "docker/jaxpad", "docker/with-profile"),
+    *(f"{SLURM}/hook", f"{SLURM}/train.sbatch", f"{SLURM}/train-pyxis.sbatch"),
+    *(f"{SLURM}/train-apptainer.sbatch", "tests/slurm/start"),
+)
 DOCKERFILES = ("docker/Dockerfile", "tests/image/toolbox/Dockerfile")
 OLDEST_PYTHON = "3.11"
 

@@ -10,6 +10,9 @@ from helpers import Answers, environ
 from jaxpad import runner
 from jaxpad.report import CheckResult
 from jaxpad.runner._file import run_file
+from slurm_cluster import slurm, slurm_of_session
+
+__all__ = ["answers", "slurm", "slurm_of_session"]
 
 
 @pytest.fixture

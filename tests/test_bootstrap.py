@@ -75,10 +75,15 @@ def test_lacking_packages_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setenv("PATH", str(tmp_path))
     version = f"python{sys.version_info.major}.{sys.version_info.minor}-venv"
     assert bootstrap.lacking("smoke") == [version]
+    monkeypatch.setattr(bootstrap, "SBIN", (tmp_path / "sbin",))
     engines = ["docker.io", "iptables", "runc", "podman", "debootstrap"]
-    assert bootstrap.lacking("test") == [version, "chromium", "gcc", "libc6-dev", *engines]
+    cluster = ["slurm-wlm", "munge", "iproute2", "util-linux"]
+    packages = [version, "chromium", "gcc", "libc6-dev", *engines, *cluster]
+    assert bootstrap.lacking("test") == packages
     (tmp_path / "docker.sock").touch()
-    assert "docker.io" not in bootstrap.lacking("test")
+    (tmp_path / "sbin").mkdir()
+    (tmp_path / "sbin/slurmd").touch()
+    assert not {"docker.io", "slurm-wlm"} & set(bootstrap.lacking("test"))
 
 
 def test_browser_on_ubuntu(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

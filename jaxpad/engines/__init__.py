@@ -1,4 +1,4 @@
-"""Where containers run: docker, podman, Apptainer. Each turns a plain request into an argv."""
+"""Where things run: docker, podman, Apptainer, Slurm. A plain request becomes an argv."""
 
 from jaxpad.engines._apptainer import Apptainer
 from jaxpad.engines._engine import Engine
