@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 import shlex
 from collections.abc import Mapping
@@ -68,6 +69,23 @@ def cluster(words: Mapping[str, str | bool], image: str) -> Cluster:
         jobset=bool(words["jobset"]),
         image=image,
     )
+
+
+def seconds(time: str) -> float:
+    """A time limit as sbatch reads it, in seconds; 0 is no limit.
+
+    `MM`, `MM:SS`, `HH:MM:SS`, `D-HH`, `D-HH:MM` or `D-HH:MM:SS`.
+    """
+    days, dash, rest = time.rpartition("-")
+    parts = [int(part) for part in rest.split(":")]
+    if dash:
+        hours, minutes, secs = [*parts, 0, 0][:3]
+    elif len(parts) == 3:
+        hours, minutes, secs = parts
+    else:
+        hours, (minutes, secs) = 0, [*parts, 0][:2]
+    found = ((int(days or 0) * 24 + hours) * 60 + minutes) * 60 + secs
+    return float(found) or math.inf
 
 
 def _count(name: str, text: str, least: int) -> int | None:

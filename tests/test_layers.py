@@ -12,11 +12,23 @@ from helpers import HOME
 # bootstrap is apart: it runs before anything is installed, and may use the standard library
 # and host alone.
 ROWS = (
-    ("errors", "verdict", "results", "checks", "paths", "profiles", "gpus", "drivers", "bounds"),
+    (
+        "errors",
+        "verdict",
+        "results",
+        "checks",
+        "paths",
+        "profiles",
+        "gpus",
+        "drivers",
+        "bounds",
+        "cluster",
+    ),
     ("host", "nvml", "flags", "recorder", "workloads"),
     ("devices", "platforms", "facts", "aot", "schedule"),
     ("throughput", "runner", "engines", "effects", "health", "survey", "gates"),
     ("report", "containers", "matrix"),
+    ("kubernetes",),
     (
         "smoke",
         "profile_commands",
@@ -27,7 +39,8 @@ ROWS = (
         "smoke_in",
         "smoke_command",
         "smoke_tasks",
-        "cluster",
+        "smoke_kubernetes",
+        "pod_command",
         "image",
         "doctor",
         "flag_search",
