@@ -16,6 +16,7 @@ if (HOME / "jaxpad").is_dir():  # a checkout that is not installed
     sys.path.insert(0, str(HOME))
 
 from jaxpad import profile_tasks  # noqa: E402
+from jaxpad.multi_tasks import multi  # noqa: E402
 from jaxpad.node_tasks import doctor, health, nvml_record  # noqa: E402
 from jaxpad.smoke_tasks import smoke  # noqa: E402
 from jaxpad.tasking import DRY_RUN, call, command, perform, remainder  # noqa: E402
@@ -113,6 +114,6 @@ def test(_c: Context, k: str = "") -> None:
     call("upkeep:test", HOME, select=k)
 
 
-namespace = Collection(build, launch, smoke, doctor, health, lock, lint, docs, test)
+namespace = Collection(build, launch, smoke, multi, doctor, health, lock, lint, docs, test)
 namespace.add_collection(Collection.from_module(profile_tasks, name="profile"))
 namespace.add_collection(Collection("nvml", nvml_record))

@@ -26,7 +26,7 @@ ROWS = (
     ),
     ("host", "nvml", "flags", "recorder", "workloads"),
     ("devices", "platforms", "facts", "aot", "schedule"),
-    ("throughput", "runner", "engines", "effects", "health", "survey", "gates"),
+    ("throughput", "runner", "engines", "effects", "health", "survey", "gates", "multi"),
     ("report", "containers", "matrix"),
     ("kubernetes",),
     (
@@ -47,6 +47,8 @@ ROWS = (
         "counting",
         "health_command",
         "node_tasks",
+        "multi_command",
+        "multi_tasks",
         "nvml_record",
         "explain",
         "profile_matrix",
