@@ -13,7 +13,7 @@ from jaxpad.errors import UsageError
 from jaxpad.paths import CONFIGS
 from jaxpad.profiles import did_you_mean, listed
 
-SHIPPED = (CONFIGS / "health.toml", CONFIGS / "throughput.toml")
+SHIPPED = tuple(CONFIGS / f"{name}.toml" for name in ("health", "throughput", "fleet"))
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ Bounds = Mapping[str, Bound]
 
 
 def load(changes: Path | None = None) -> Bounds:
-    """The bounds of configs/health.toml and throughput.toml, with the lines of `changes`.
+    """The bounds of the files in SHIPPED, with the lines of `changes`.
 
     A line of `changes` is `name = number`.
 

@@ -11,6 +11,8 @@ from pathlib import Path
 from jaxpad.errors import UsageError
 
 SETS = ("cpu", "cuda12", "cuda13", "proof", "dev")  # an environment each
+# Put in front of the base's packages, so it must not bring what JAX is built against.
+NOT_IN = {"toolkit": ("numpy",)}
 IMAGE_SETS = ("jax-cuda12", "jax-cuda13", "toolkit", "jupyter")  # what the Dockerfile installs
 SCRIPTS = (".ci/run", "docker/entrypoint", "docker/jaxpad", "docker/with-profile")
 DOCKERFILES = ("docker/Dockerfile", "tests/image/toolbox/Dockerfile")
@@ -51,8 +53,9 @@ def lock_argv(name: str, *, upgrade: bool) -> list[str]:
     quiet = ["--no-emit-index-url", "--no-emit-find-links", "--no-annotate", "--quiet"]
     header = ["--custom-compile-command", "invoke lock"]
     newer = ["--upgrade"] if upgrade else []
+    without = [word for package in NOT_IN.get(name, ()) for word in ("--no-emit-package", package)]
     files = ["--output-file", f"{name}.txt", f"{name}.in"]
-    return _module("uv", "pip", "compile", *options, *quiet, *header, *newer, *files)
+    return _module("uv", "pip", "compile", *options, *quiet, *header, *newer, *without, *files)
 
 
 def lock(home: Path, *, upgrade: bool) -> int:

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import importlib.util
+import io
 import json
 import shutil
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+from PIL import Image
 from playwright.sync_api import Browser, Page, ViewportSize, sync_playwright
 
+import report_nodes as nodes
 from jaxpad.report import Report, to_json, write
-from test_report_samples import SHAPES, every_shape
+from test_report_samples import HEALTHY, SHAPES, every_shape, trace_of
 
 ARGUMENTS = [
     "--no-sandbox",  # CI runs as root
@@ -23,6 +29,9 @@ ARGUMENTS = [
     "--disable-sync",
 ]
 PHONE: ViewportSize = {"width": 360, "height": 740}
+DESKTOP: ViewportSize = {"width": 1280, "height": 900}
+NODES = ["healthy node", "one slow GPU", "lost GPU", "hostile node"]
+MOST_BYTES = 1_500_000
 
 
 @pytest.fixture(scope="module")
@@ -62,12 +71,26 @@ class Opened:
 Opener = Callable[..., Opened]
 
 
+@pytest.fixture(scope="module")
+def written(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Report], Path]:
+    """The page of a report, made once."""
+    made: dict[int, Path] = {}
+
+    def page(report: Report) -> Path:
+        if id(report) not in made:
+            folder = tmp_path_factory.mktemp("report")
+            made[id(report)] = write(report, folder, trace_of(report))["report.html"]
+        return made[id(report)]
+
+    return page
+
+
 @pytest.fixture
-def open_report(browser: Browser, tmp_path: Path) -> Iterator[Opener]:
+def open_report(browser: Browser, written: Callable[[Report], Path]) -> Iterator[Opener]:
     """`open_report(report, scheme="light")` opens a report in a tab of its own."""
 
     def opener(report: Report, scheme: str = "light") -> Opened:
-        return Opened(browser, write(report, tmp_path)["report.html"], scheme)
+        return Opened(browser, written(report), scheme)
 
     yield opener
     for context in browser.contexts:
@@ -145,8 +168,11 @@ CONTRASTS = """
     return "rgb(255, 255, 255)";
   };
   const own = e => [...e.childNodes].some(n => n.nodeType === 3 && n.data.trim());
-  return [...document.body.querySelectorAll("*:not(script)")].filter(own).map(e => {
-    const pair = [light(getComputedStyle(e).color), light(behind(e))].sort((a, b) => b - a);
+  // A letter on a bar has the page's colour: the same contrast as the bar has to the page.
+  const all = '*:not(script):not([style*="fill:var(--page)"])';
+  return [...document.body.querySelectorAll(all)].filter(own).map(e => {
+    const ink = e instanceof SVGElement ? "fill" : "color";
+    const pair = [light(getComputedStyle(e)[ink]), light(behind(e))].sort((a, b) => b - a);
     return [(pair[0] + 0.05) / (pair[1] + 0.05), e.outerHTML.slice(0, 80)];
   });
 }
@@ -154,7 +180,9 @@ CONTRASTS = """
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("name", ["failed", "flags cut short", "passed on the CPU"])
+@pytest.mark.parametrize(
+    "name", ["failed", "flags cut short", "passed on the CPU", "one slow GPU", "rates of a CPU"]
+)
 def test_contrast(open_report: Opener, scheme: str, name: str) -> None:
     """At least 4.5 to 1: WCAG 2.2, criterion 1.4.3."""
     opened = open_report(SHAPES[name], scheme)
@@ -169,3 +197,114 @@ def test_schemes_differ(open_report: Opener) -> None:
     tabs = [open_report(SHAPES["failed"], scheme) for scheme in ("light", "dark")]
     found = [tab.page.evaluate(script) for tab in tabs]
     assert found == ["rgb(255, 255, 255)", "rgb(20, 23, 26)"]
+
+
+@pytest.mark.parametrize("size", [DESKTOP, PHONE], ids=["desktop", "phone"])
+@pytest.mark.parametrize("name", [*NODES, "rates of a CPU"])
+def test_screenshot(open_report: Opener, name: str, size: ViewportSize) -> None:
+    """The whole page, which is neither blank nor wider than the window."""
+    opened = open_report(SHAPES[name])
+    opened.page.set_viewport_size(size)
+    assert opened.overflow() <= 0
+    picture = Image.open(io.BytesIO(opened.page.screenshot(full_page=True)))
+    assert picture.width == size["width"]
+    assert picture.height > 2 * size["height"]
+    assert len(picture.convert("RGB").getcolors(1 << 24) or ()) > 50
+
+
+def test_charts_are_drawn_where_they_stand(open_report: Opener) -> None:
+    opened = open_report(SHAPES["one slow GPU"])
+    opened.page.set_viewport_size(DESKTOP)
+    charts = opened.page.locator("figure svg")
+    assert charts.count() > 15
+    for at in range(charts.count()):
+        picture = Image.open(io.BytesIO(charts.nth(at).screenshot()))
+        assert len(picture.convert("RGB").getcolors(1 << 24) or ()) > 10
+
+
+# Of each chart, pairs of texts that lie on each other by more than two pixels either way.
+OVERLAPS = """
+() => [...document.querySelectorAll("figure svg")].flatMap(svg => {
+  const texts = [...svg.querySelectorAll("text")]
+    .map(t => [t.textContent, t.getBoundingClientRect()]);
+  return texts.flatMap(([one, a], at) => texts.slice(at + 1).filter(([_, b]) =>
+    Math.min(a.right, b.right) - Math.max(a.left, b.left) > 2 &&
+    Math.min(a.bottom, b.bottom) - Math.max(a.top, b.top) > 4
+  ).map(([other]) => `${svg.id}: ${one} / ${other}`));
+})
+"""
+# Of each chart, texts that stick out of it.
+OUTSIDE = """
+() => [...document.querySelectorAll("figure svg")].flatMap(svg => {
+  const box = svg.getBoundingClientRect();
+  return [...svg.querySelectorAll("text")].filter(t => {
+    const b = t.getBoundingClientRect();
+    return b.left < box.left - 1 || b.right > box.right + 1;
+  }).map(t => `${svg.id}: ${t.textContent}`);
+})
+"""
+
+
+@pytest.mark.parametrize("size", [DESKTOP, PHONE], ids=["desktop", "phone"])
+@pytest.mark.parametrize("name", [*NODES, "rates of a CPU"])
+def test_labels_lie_apart(open_report: Opener, name: str, size: ViewportSize) -> None:
+    opened = open_report(SHAPES[name])
+    opened.page.set_viewport_size(size)
+    assert opened.page.evaluate(OVERLAPS) == []
+    assert opened.page.evaluate(OUTSIDE) == []
+
+
+def violations(opened: Opened) -> list[tuple[str, str, str]]:
+    """What axe-core finds that is serious or critical: rule, impact, first element."""
+    package = importlib.util.find_spec("axe_playwright_python")  # axe-core's script lies in it
+    assert package is not None
+    assert package.origin is not None
+    opened.page.evaluate(Path(package.origin).with_name("axe.min.js").read_text())
+    found: list[dict[str, Any]] = opened.page.evaluate("axe.run().then(r => r.violations)")
+    return [
+        (one["id"], one["impact"], one["nodes"][0]["html"][:120])
+        for one in found
+        if one["impact"] in ("serious", "critical")
+    ]
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize(
+    "name", ["one slow GPU", "lost GPU", "hostile node", "failed", "rates of a CPU"]
+)
+def test_axe_finds_nothing_serious(open_report: Opener, name: str, scheme: str) -> None:
+    opened = open_report(SHAPES[name], scheme)
+    opened.open_all()
+    assert violations(opened) == []
+
+
+def test_chart_has_a_name_and_its_numbers(open_report: Opener) -> None:
+    page = open_report(SHAPES["one slow GPU"]).page
+    assert page.get_by_role("img", name="gemm bf16. One by one").is_visible()
+    summary = page.get_by_text("Numbers: gemm bf16")
+    summary.press("Enter")
+    table = page.get_by_role("table", name="gemm bf16: rates")
+    assert table.get_by_role("rowheader", name="GPU 5").first.is_visible()
+
+
+def test_paper_has_all_charts(open_report: Opener) -> None:
+    page = open_report(SHAPES["one slow GPU"]).page
+    page.emulate_media(media="print")
+    assert page.locator("figure svg").last.is_visible()
+    assert not page.get_by_role("table", name="gemm bf16: rates").is_visible()
+    assert len(page.pdf()) > 50_000
+
+
+def test_eight_gpus_for_ten_minutes(browser: Browser, tmp_path: Path) -> None:
+    """At 50 Hz. benchmarks/report.py measures the time; here the bound is three times its goal."""
+    trace = nodes.trace(HEALTHY, hz=50.0)
+    begun = time.process_time()
+    page = write(SHAPES["healthy node"], tmp_path, trace)["report.html"]
+    assert time.process_time() - begun < 9
+    assert page.stat().st_size < MOST_BYTES
+    assert (tmp_path / "traces.json").stat().st_size < MOST_BYTES
+    begun = time.monotonic()
+    opened = Opened(browser, page)
+    assert opened.page.locator("figure svg").last.is_visible()
+    assert time.monotonic() - begun < 10
+    assert opened.complaints == []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from dataclasses import replace
 from html.parser import HTMLParser
 from itertools import pairwise
@@ -10,12 +11,33 @@ from itertools import pairwise
 import pytest
 from hypothesis import given
 
-from jaxpad.report import Report, to_html, to_json
+from jaxpad.report import Report, _canvas, to_html as html_of, to_json
 from jaxpad.verdict import Verdict
-from test_report_samples import FAILED, PASSED_CPU, SHAPES, every_shape, reports, suite
+from test_report_samples import (
+    FAILED,
+    HOSTILE,
+    PASSED_CPU,
+    SHAPES,
+    TRACES,
+    every_shape,
+    reports,
+    suite,
+    trace_of,
+)
 
-VOID = {"meta", "link", "wbr"}
-NEVER = {"img", "iframe", "object", "embed", "form", "input", "base", "svg", "audio", "video"}
+VOID = {"meta", "link", "wbr", "br"}
+NEVER = {"img", "iframe", "object", "embed", "form", "input", "base", "audio", "video", "image"}
+KIB = 1024
+_made: dict[int, str] = {}
+
+
+def to_html(report: Report) -> str:
+    """The page with its trace; that of a sample is made once."""
+    if not any(report is shape for shape in SHAPES.values()):
+        return html_of(report)
+    if id(report) not in _made:
+        _made[id(report)] = html_of(report, trace_of(report))
+    return _made[id(report)]
 
 
 class Page(HTMLParser):
@@ -144,7 +166,107 @@ def test_dropped_flags_are_loud() -> None:
 
 @pytest.mark.parametrize("name", sorted(SHAPES))
 def test_size(name: str) -> None:
-    assert len(to_html(SHAPES[name]).encode()) < 150 * 1024
+    most = 1500 * KIB if name in TRACES else 150 * KIB
+    assert len(to_html(SHAPES[name]).encode()) < most
+
+
+NODES = ["healthy node", "one slow GPU", "lost GPU", "hostile node"]
+
+
+@pytest.mark.parametrize("name", NODES)
+def test_every_chart_is_drawn_and_told(name: str) -> None:
+    text = to_html(SHAPES[name])
+    page = Page(text)
+    assert "Not drawn" not in text
+    assert page.tags.count("svg") == page.tags.count("figure") == page.tags.count("figcaption") > 15
+    told = [value for tag, key, value in page.attributes if (tag, key) == ("svg", "aria-label")]
+    assert len(set(told)) == page.tags.count("svg") == page.values("role").count("img")
+    assert all(len(words.split()) > 3 for words in told)
+
+
+@pytest.mark.parametrize("name", NODES)
+def test_charts_ask_for_nothing_and_know_both_schemes(name: str) -> None:
+    text = to_html(SHAPES[name])
+    drawn = text[text.index("<svg") : text.rindex("</svg>")]
+    assert "#0000" not in drawn
+    assert "http" not in drawn
+    assert "var(--series-0)" in drawn
+
+
+def test_chart_is_the_same_each_time() -> None:
+    report, trace = SHAPES["hostile node"], TRACES["hostile node"]
+    assert html_of(report, trace) == to_html(report)
+
+
+def test_hostile_words_stay_words() -> None:
+    text = to_html(SHAPES["hostile node"])
+    assert HOSTILE not in text
+    assert Page(text).tags.count("script") == 1
+
+
+def test_lost_gpu_is_told() -> None:
+    text = to_html(SHAPES["lost GPU"])
+    cards = text[text.index('id="gpus"') : text.index('id="rates"')]
+    assert "stopped answering at 3:51: NVMLError_GpuIsLost" in cards
+    assert cards.count('class="gpu fail"') == 1
+    assert "drain the node" in cards
+    assert "1 gap without samples, the longest 8.50 s: GPU 5 took 8.41 s to answer" in text
+    assert text.count(">lost</text>") == 4  # in each picture of lanes
+
+
+def test_slow_gpu_is_told() -> None:
+    text = to_html(SHAPES["one slow GPU"])
+    assert "GPU 5: 14 rates" in text
+    assert "37 to 72 % of peak, gate 593; fail: GPU 5." in text
+    assert "T heat: GPU 5; P power cap: all GPUs." in text
+    assert ">✗ GPU 5</text>" in text
+
+
+def test_cpu_rates_are_called_so() -> None:
+    text = to_html(SHAPES["rates of a CPU"])
+    assert "gemm float32 on the CPU" in text
+    assert "A CPU has no gate and no peak here" in text
+    assert "100 %" not in text
+
+
+def test_nan_is_told_not_drawn() -> None:
+    text = to_html(SHAPES["NaN from a GPU"])
+    assert "one by one no number" in text.lower()
+    assert "Not drawn" not in text
+
+
+def test_page_without_matplotlib(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
+    _canvas.lacking.cache_clear()
+    try:
+        text = html_of(SHAPES["one slow GPU"], TRACES["one slow GPU"])
+    finally:
+        _canvas.lacking.cache_clear()
+    assert "<svg" not in text
+    assert text.count("Pictures are drawn with matplotlib, which does not import") == 2
+    assert "Power by GPU, W" in text
+
+
+def test_interim_page_has_no_pictures() -> None:
+    text = html_of(SHAPES["one slow GPU"], pictures=False)
+    assert "<svg" not in text
+    assert "This is an interim report" in text
+    assert "gemm bf16: rates" in text
+
+
+def test_failing_picture_costs_no_report(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(_: object) -> str:
+        raise OSError("no fonts")
+
+    monkeypatch.setattr(_canvas, "_svg", broken)
+    text = html_of(SHAPES["rates of a CPU"])
+    assert "Not drawn: OSError: no fonts" in text
+    assert "gemm float32 on the CPU: rates" in text
+
+
+def test_overrides_are_told() -> None:
+    text = html_of(replace(SHAPES["hostile node"], overrides=("gemm bf16: 0.4, not 0.6",)))
+    assert order(text, "Bounds that are not as shipped", "gemm bf16: 0.4, not 0.6", "Roofline")
 
 
 def test_size_with_ten_tracebacks() -> None:

@@ -17,7 +17,7 @@ TOTALS = {"name", "tests", "failures", "errors", "time"}
 # junit-10.xsd, with `properties` allowed in a testcase as pytest writes them.
 ALLOWED: dict[str, tuple[set[str], set[str], set[str]]] = {
     "testsuites": (TOTALS, set(), {"testsuite"}),
-    "testsuite": (TOTALS, {"skipped", "timestamp", "hostname"}, {"testcase"}),
+    "testsuite": (TOTALS, {"skipped", "timestamp", "hostname"}, {"properties", "testcase"}),
     "testcase": (
         {"name", "classname", "time"},
         set(),
@@ -101,6 +101,17 @@ def test_numbers_are_properties() -> None:
     assert found["gemm float32 4096.unit"] == "GFLOP/s"
     assert found["gemm float32 4096.gate"] == "at least 500"
     assert "copy 1 GiB.gate" not in found
+
+
+def test_rates_are_properties_of_the_suite_that_judges_them() -> None:
+    root = ET.fromstring(to_junit(SHAPES["one slow GPU"]))
+    suites = [suite for suite in root if suite.find("properties") is not None]
+    assert [suite.get("name") for suite in suites] == ["throughput_gates"]
+    found = {p.get("name"): p.get("value") for p in suites[0].iterfind("properties/property")}
+    assert found["gemm bf16, GPU 5, all at once.verdict"] == "fail"
+    assert float(found["gemm bf16, GPU 5, all at once"] or 0) < 593
+    assert found["gemm bf16, GPU 5, all at once.gate"] == "593"
+    assert found["all_reduce 1 GiB, all at once.unit"] == "GB/s"
 
 
 def test_empty_run_is_an_error() -> None:

@@ -9,10 +9,13 @@ from dataclasses import replace
 import pytest
 from hypothesis import example, given, strategies as st
 
-from jaxpad.report import Report, redact, to_json
+from jaxpad.report import Fact, GpuFinding, Report, redact, to_json
 from jaxpad.report._redact import rule
 from jaxpad.report._secrets import hide, hide_arguments, names_secret
-from test_report_samples import FAILED, PASSED_CPU, TRACEBACK, check, every_shape, reports
+from jaxpad.verdict import Verdict
+from test_report_samples import FAILED, PASSED_CPU, SHAPES, TRACEBACK, check, every_shape, reports
+
+NODE = SHAPES["one slow GPU"]
 
 UUID = "1a2b3c4d-5e6f-7081-92a3-b4c5d6e7f809"
 clean = rule("ann", "/home/ann", ["ws-12.lab.example", "ws-12"])
@@ -192,6 +195,43 @@ def test_every_string_is_cleaned() -> None:
 def test_redacting_keeps_the_verdicts(report: Report) -> None:
     found = redact(report, user="pass", home="/home/pass")
     assert [check.verdict for check in found.checks] == [check.verdict for check in report.checks]
+
+
+@pytest.mark.parametrize(
+    ("seen", "expected"),
+    [
+        ("pid 4711 (/usr/bin/python3, 66.1 GB)", "pid 4711 (<redacted>, 66.1 GB)"),
+        ("pid 1 (a), pid 2 (b (c), 1.0 GB)", "pid 1 (<redacted>), pid 2 (<redacted>, 1.0 GB)"),
+        ("pid 7 (x) (judged with --idle)", "pid 7 (<redacted>) (judged with --idle)"),
+        (
+            "pid 7 (x), and 20 % of the memory taken",
+            "pid 7 (<redacted>), and 20 % of the memory taken",
+        ),
+        ("no compute process", "no compute process"),
+        ("x16, generation 5 (of 4)", "x16, generation 5 (of 4)"),
+    ],
+)
+def test_process_of_a_finding(seen: str, expected: str) -> None:
+    gpu = replace(NODE.gpus[0], findings=(GpuFinding("busy", Verdict.FAIL, seen),))
+    once = redact(replace(NODE, gpus=(gpu,)), user=None, home=None)
+    assert once.gpus[0].findings[0].seen == expected
+    assert redact(once, user=None, home=None) == once
+
+
+def test_gpus_are_cleaned() -> None:
+    gpu = redact(NODE, user=None, home=None).gpus[1]
+    assert gpu.uuid == "GPU-5c1a<redacted>"
+    assert gpu.readings["identity.serial"] == Fact("<redacted>")
+    assert gpu.readings["processes.compute.0.name"] == Fact("<redacted>")
+    assert gpu.readings["power.draw_watts"] == Fact("72.3")
+    assert gpu.pci_bus_id == "0000:1b:00.0"
+    assert gpu.peaks == NODE.gpus[1].peaks
+
+
+def test_why_there_is_no_serial_stays() -> None:
+    told = {"identity.serial": Fact(None, "NVMLError_NotSupported: Not Supported")}
+    gpu = replace(NODE.gpus[0], readings=told)
+    assert redact(replace(NODE, gpus=(gpu,)), user=None, home=None).gpus[0].readings == told
 
 
 def test_user_named_like_a_platform() -> None:

@@ -7,13 +7,19 @@ from dataclasses import replace
 import pytest
 from hypothesis import strategies as st
 
+import report_nodes as nodes
+from jaxpad.nvml import Trace
 from jaxpad.report import (
     CheckResult,
     Device,
     EffectiveFlag,
     Fact,
+    Gpu,
+    GpuFinding,
+    Judgement,
     Measurement,
     Platform,
+    Rate,
     Report,
     XlaFlags,
 )
@@ -112,6 +118,59 @@ PASSED_GPU = replace(PASSED_CPU, platform=GPU, checks=suite())
 HOSTILE = "</script><script>alert(1)</script><img src=x onerror=alert(2)> ]]> $json \"'& [red]x[/]"
 NASTY = f"{HOSTILE}\x00\x1b[31mred\x1b[0m\x1b]0;title\x07\udcff\ufffe\r\u202eevil"
 
+HEALTHY = nodes.Node()
+SLOW = nodes.Node(slow=5)
+LOSING = nodes.Node(lost=3)
+HOSTILE_NODE = nodes.Node(gpus=2, slow=1, name=NASTY, words=HOSTILE)
+TRACES: dict[str, Trace] = {
+    "healthy node": nodes.trace(HEALTHY),
+    "one slow GPU": nodes.trace(SLOW),
+    "lost GPU": nodes.trace(LOSING, gaps=True),
+    "hostile node": nodes.trace(HOSTILE_NODE, hz=1.0),
+}
+
+
+def node(made: nodes.Node, *wrong: CheckResult) -> Report:
+    """The report of a GPU node; its failed checks in the place of throughput_gates' last ones."""
+    rates = nodes.rates(made)
+    checks = nodes.checks(made)
+    return replace(
+        PASSED_GPU,
+        seconds=made.seconds,
+        versions={"jax": Fact("0.12.0"), "driver": Fact("580.95.05"), "CUDA": Fact("13.0")},
+        checks=(*checks[: len(checks) - len(wrong)], *wrong),
+        gpus=nodes.gpus(made),
+        rates=rates,
+        judgements=nodes.judgements(made, rates),
+    )
+
+
+TOO_SLOW = check(
+    "test_gemm_reaches_its_gate",
+    Verdict.FAIL,
+    file="test_throughput_gates.py",
+    question="Does every GPU multiply matrices as fast as its model should?",
+    reason="GPU 5: gemm bf16 386 TFLOP/s, gate 593; held down by heat (sw thermal slowdown)",
+    remedy="look at the fans and the air of GPU 5, then run again",
+    seconds=0.3,
+    began=596.0,
+)
+GONE = check(
+    "test_every_gpu_stays",
+    Verdict.FAIL,
+    file="test_throughput_gates.py",
+    question="Is every GPU still there after the load?",
+    reason="GPU 3 stopped answering at 3:51: NVMLError_GpuIsLost",
+    remedy="drain the node and reset the GPU (nvidia-smi -r) or reboot",
+    seconds=0.3,
+    began=596.0,
+)
+CPU_RATES = tuple(
+    Rate("gemm", "float32", at, "cpu", together, 21.4 - at - 12 * together, 0.4, "GFLOP/s", 9, 3, 4)
+    for at in range(4)
+    for together in (False, True)
+)
+
 
 def not_asked(result: CheckResult) -> CheckResult:
     reason, remedy = "not run: SIGINT came first", "run again"
@@ -152,6 +211,57 @@ SHAPES: dict[str, Report] = {
             check(measurements=(Measurement(NASTY, NASTY, NASTY, 1.0, NASTY, NASTY),)),
         ),
         interrupted=NASTY,
+        gpus=(
+            Gpu(
+                0,
+                NASTY,
+                NASTY,
+                NASTY,
+                NASTY,
+                (0,),
+                {NASTY: 1.0},
+                {NASTY: Fact(NASTY)},
+                (GpuFinding(NASTY, Verdict.FAIL, NASTY, NASTY, NASTY),),
+            ),
+        ),
+        judgements=(
+            Judgement(
+                Rate(NASTY, NASTY, 0, NASTY, True, 1.0, 0.0, NASTY, 1, 0.0, 1.0),
+                0,
+                Verdict.FAIL,
+                2.0,
+                1.5,
+                NASTY,
+                NASTY,
+                NASTY,
+            ),
+        ),
+        overrides=(NASTY,),
+    ),
+    "healthy node": node(HEALTHY),
+    "one slow GPU": node(SLOW, TOO_SLOW),
+    "lost GPU": node(LOSING, GONE),
+    "hostile node": node(HOSTILE_NODE, TOO_SLOW),
+    "rates of a CPU": replace(PASSED_CPU, rates=CPU_RATES),
+    "NaN from a GPU": replace(
+        PASSED_GPU,
+        rates=(
+            Rate(
+                "gemm",
+                "bf16",
+                0,
+                "gpu",
+                False,
+                float("nan"),
+                float("nan"),
+                "TFLOP/s",
+                3,
+                1.0,
+                2.0,
+                0,
+                2730.0,
+            ),
+        ),
     ),
     "odd numbers": replace(
         PASSED_CPU,
@@ -161,6 +271,14 @@ SHAPES: dict[str, Report] = {
         ),
     ),
 }
+
+
+def trace_of(report: Report) -> Trace | None:
+    """The trace that goes with a report of SHAPES."""
+    names = (name for name, shape in SHAPES.items() if shape is report)
+    return TRACES.get(next(names, ""))
+
+
 every_shape = pytest.mark.parametrize("report", SHAPES.values(), ids=SHAPES.keys())
 
 texts = st.text(max_size=12)
@@ -186,8 +304,49 @@ checks = st.builds(
     seconds,
     st.lists(measurements, max_size=2).map(tuple),
     texts,
+    st.none() | seconds,
+)
+rates = st.builds(
+    Rate,
+    texts,
+    texts,
+    st.none() | st.integers(0, 3),
+    st.sampled_from(["gpu", "cpu"]),
+    st.booleans(),
+    numbers,
+    numbers,
+    st.sampled_from(["TFLOP/s", "GB/s"]),
+    st.integers(0, 9),
+    seconds,
+    seconds,
+    st.none() | st.integers(0, 3),
+    st.none() | numbers,
+)
+judgements = st.builds(
+    Judgement,
+    rates,
+    st.none() | st.integers(0, 3),
+    st.sampled_from(Verdict),
+    st.none() | numbers,
+    st.none() | numbers,
+    texts,
+    texts,
+    texts,
 )
 facts = st.dictionaries(texts, st.builds(Fact, st.none() | texts, st.none() | texts), max_size=3)
+findings = st.builds(GpuFinding, texts, st.sampled_from(Verdict), texts, texts, texts)
+gpus = st.builds(
+    Gpu,
+    st.integers(0, 3),
+    texts,
+    st.none() | texts,
+    st.none() | texts,
+    st.none() | texts,
+    st.lists(st.integers(0, 3), max_size=2).map(tuple),
+    st.dictionaries(st.sampled_from([*nodes.PEAKS]), st.floats(0, 1e6), max_size=3),
+    facts,
+    st.lists(findings, max_size=2).map(tuple),
+)
 reports = st.builds(
     Report,
     jaxpad=texts,
@@ -202,6 +361,10 @@ reports = st.builds(
     host=facts,
     environment=st.dictionaries(texts, texts, max_size=3),
     checks=st.lists(checks, max_size=4).map(tuple),
+    gpus=st.lists(gpus, max_size=2).map(tuple),
+    rates=st.lists(rates, max_size=2).map(tuple),
+    judgements=st.lists(judgements, max_size=2).map(tuple),
+    overrides=st.lists(texts, max_size=2).map(tuple),
     interrupted=st.none() | texts,
 )
 

@@ -106,6 +106,18 @@ def test_next_step_suits_the_verdict(name: str, step: str) -> None:
     assert step in text[text.index("What to do next") :]
 
 
+def test_rates_against_their_gates() -> None:
+    text = " ".join(shown(SHAPES["one slow GPU"], width=200).split())
+    assert "gemm bf16 369 to 684 TFLOP/s, 37 to 69 % of peak, gate 593: fail: GPU 5" in text
+    assert "copy 1 GiB 2,870 to 2,930 GB/s, 86 to 87 % of peak, gate 2,680: pass" in text
+    assert "gemm" not in shown(SHAPES["rates of a CPU"])
+
+
+def test_changed_bounds_are_told() -> None:
+    changed = replace(PASSED_GPU, overrides=("gemm bf16: 0.4, not 0.6 (mine.toml)",))
+    assert "\nchanged bound: gemm bf16: 0.4, not 0.6 (mine.toml)\n" in shown(changed)
+
+
 def test_part_of_the_suite_is_no_clearance() -> None:
     text = shown(replace(PASSED_GPU, command=("invoke", "smoke", "-k", "jit")))
     assert "Start training" not in text

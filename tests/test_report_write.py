@@ -1,4 +1,4 @@
-"""Three files, each whole or not at all."""
+"""The report's files, each whole or not at all."""
 
 from __future__ import annotations
 
@@ -16,8 +16,17 @@ from typing import Any
 import pytest
 
 from jaxpad.errors import UsageError
-from jaxpad.report import Report, from_json, redact, to_junit, write
-from test_report_samples import FAILED, PASSED_CPU, SHAPES, every_shape, suite
+from jaxpad.report import (
+    Measurement,
+    Report,
+    from_json,
+    redact,
+    thin,
+    to_junit,
+    traces_from_json,
+    write,
+)
+from test_report_samples import FAILED, PASSED_CPU, SHAPES, TRACES, every_shape, suite
 
 NAMES = ["junit.xml", "report.html", "smoke.json"]
 
@@ -28,7 +37,7 @@ def names_in(folder: Path) -> list[str]:
 
 @every_shape
 def test_shape_is_written(report: Report, tmp_path: Path) -> None:
-    paths = write(report, tmp_path / "new" / "folder")
+    paths = write(report, tmp_path / "new" / "folder", pictures=False)
     assert paths == {name: tmp_path / "new" / "folder" / name for name in paths}
     assert names_in(tmp_path / "new" / "folder") == NAMES
 
@@ -140,3 +149,22 @@ def test_quick_enough_to_write_often(tmp_path: Path) -> None:
     start = time.perf_counter()
     write(redact(report, user="ann", home="/home/ann"), tmp_path)
     assert time.perf_counter() - start < 1.0
+
+
+def test_trace_is_written_beside(tmp_path: Path) -> None:
+    paths = write(SHAPES["hostile node"], tmp_path, TRACES["hostile node"], pictures=False)
+    assert names_in(tmp_path) == [*NAMES, "traces.json"]
+    found = traces_from_json(json.loads(paths["traces.json"].read_text()))
+    assert found == thin(TRACES["hostile node"])
+
+
+def test_trace_of_another_run_goes(tmp_path: Path) -> None:
+    write(PASSED_CPU, tmp_path, TRACES["hostile node"])
+    assert "traces.json" not in write(PASSED_CPU, tmp_path)
+    assert names_in(tmp_path) == NAMES
+
+
+def test_value_of_an_odd_type_costs_no_report(tmp_path: Path) -> None:
+    odd = replace(FAILED, measurements=(Measurement("flag", True),))
+    page = write(replace(PASSED_CPU, checks=(odd,)), tmp_path)["report.html"]
+    assert "flag 1" in page.read_text()

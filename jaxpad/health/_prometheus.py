@@ -1,24 +1,16 @@
-"""The findings for Prometheus, by way of node_exporter's textfile collector.
-
-https://prometheus.io/docs/instrumenting/exposition_formats/: no time stamps, as the
-collector takes none.
-"""
+"""The findings for Prometheus, by way of node_exporter's textfile collector."""
 
 from __future__ import annotations
 
-import os
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import jaxpad
-from jaxpad.errors import UsageError
+from jaxpad import textfile
 from jaxpad.health._finding import Finding
 from jaxpad.health._report import Health
-from jaxpad.health._subject import printable
+from jaxpad.textfile import Metric, Sample
 from jaxpad.verdict import Verdict
-
-Sample = tuple[dict[str, str], float]
 
 # The number behind a question: its metric, what it says, and what makes it the base unit.
 NUMBERS = {
@@ -39,15 +31,10 @@ NUMBERS = {
 
 def prometheus(health: Health) -> str:
     """All metrics as text."""
-    return "".join(
-        f"# HELP jaxpad_health_{name} {words}\n# TYPE jaxpad_health_{name} gauge\n"
-        + "".join(f"jaxpad_health_{name}{_labels(labels)} {value!r}\n" for labels, value in samples)
-        for name, words, samples in _metrics(health)
-        if samples
-    )
+    return textfile.text("jaxpad_health", _metrics(health))
 
 
-def _metrics(health: Health) -> Iterator[tuple[str, str, list[Sample]]]:
+def _metrics(health: Health) -> Iterator[Metric]:
     info = {"driver_version": health.driver or "", "jaxpad_version": jaxpad.__version__}
     code = float(health.verdict.exit_code)
     yield "info", "Versions of the driver and of jaxpad", [(info, 1.0)]
@@ -77,38 +64,9 @@ def _place(one: Finding) -> dict[str, str]:
     return {} if one.gpu is None else {"gpu": str(one.gpu)}
 
 
-def _labels(labels: dict[str, str]) -> str:
-    quoted = (f'{name}="{_escaped(value)}"' for name, value in labels.items())
-    return f"{{{','.join(quoted)}}}" if labels else ""
-
-
-def _escaped(text: str) -> str:
-    return printable(text).replace("\\", "\\\\").replace('"', '\\"')
-
-
 def write(health: Health, file: Path) -> None:
-    """Write the metrics whole or not at all: node_exporter may read at any moment.
+    """Write the metrics whole or not at all.
 
     Raises UsageError for a file that the collector would not read or that cannot be written.
     """
-    if file.suffix != ".prom":
-        raise UsageError(f"--textfile {file}: node_exporter reads only names that end in .prom")
-    try:
-        _replace(file, prometheus(health))
-    except OSError as error:
-        raise UsageError(f"--textfile {file}: {error.strerror or error}; mend it") from None
-
-
-def _replace(file: Path, text: str) -> None:
-    # Not .prom, lest the unfinished file is read; readable by the exporter's user.
-    handle, name = tempfile.mkstemp(dir=file.parent, prefix=f".{file.name}.", suffix=".tmp")
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as unfinished:
-            unfinished.write(text)
-            unfinished.flush()
-            os.fchmod(handle, 0o644)
-            os.fsync(handle)
-        Path(name).replace(file)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
+    textfile.write(prometheus(health), file)

@@ -24,8 +24,9 @@ def follow(
 ) -> None:
     """Call `ended` once for every index of the job, in the order in which they end.
 
-    Calls `waiting` after every look. Polls, since a watch that breaks has to be mended by polling anyway. Raises Refused where
-    the cluster says no, or has not answered for UNREACHABLE_S.
+    Calls `waiting` after every look. Polls, since a watch that breaks has to be mended by
+    polling anyway. Raises Refused where the cluster says no, or has not answered for
+    UNREACHABLE_S.
     """
     patience = Patience(pods.wait_s, pods.seconds)
     left = {index: Followed(time.monotonic()) for index in range(pods.count)}

@@ -1,6 +1,6 @@
 """What a smoke run found: the data, and its forms for people and machines.
 
-`write` puts smoke.json, junit.xml and report.html into a folder, `summary` prints for
+`write` puts smoke.json, traces.json, junit.xml and report.html into a folder, `summary` prints for
 people, `Progress` shows how far a run has come. `redact` comes before all of them.
 """
 
@@ -14,8 +14,12 @@ from jaxpad.results import (
     Device as Device,
     EffectiveFlag as EffectiveFlag,
     Fact as Fact,
+    Gpu as Gpu,
+    GpuFinding as GpuFinding,
+    Judgement as Judgement,
     Measurement as Measurement,
     Platform as Platform,
+    Rate as Rate,
     Report as Report,
     XlaFlags as XlaFlags,
 )
@@ -26,16 +30,28 @@ if TYPE_CHECKING:
     from jaxpad.report._progress import Progress as Progress
     from jaxpad.report._redact import redact as redact
     from jaxpad.report._terminal import summary as summary
+    from jaxpad.report._thin import thin as thin
+    from jaxpad.report._traces import (
+        TRACES_SCHEMA as TRACES_SCHEMA,
+        shift as shift,
+        traces_from_json as traces_from_json,
+        traces_to_json as traces_to_json,
+    )
     from jaxpad.report._write import write as write
 
 # Imported when asked for: a child that runs one check file needs only the data, and
 # rich alone takes longer to import than all of the data.
 _LATER = {
     "Progress": "_progress",
+    "TRACES_SCHEMA": "_traces",
     "redact": "_redact",
+    "shift": "_traces",
     "summary": "_terminal",
+    "thin": "_thin",
     "to_html": "_html",
     "to_junit": "_junit",
+    "traces_from_json": "_traces",
+    "traces_to_json": "_traces",
     "write": "_write",
 }
 

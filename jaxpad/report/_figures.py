@@ -22,6 +22,11 @@ def number(value: float | str) -> str:
     return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"
 
 
+def brief(value: float) -> str:
+    """Three figures, which say enough in a sentence or a picture."""
+    return number(float(f"{value:.3g}"))
+
+
 def measured(found: Measurement) -> str:
     """`gemm 812.3 GFLOP/s ± 3.1, held to at least 500`."""
     spread = "" if found.spread is None else f" ± {number(found.spread)}"

@@ -2,19 +2,23 @@
 
 There is no standard. This keeps to Jenkins' schema (junit-10.xsd of its xUnit plugin)
 but for a test case's `properties`, which that schema lacks and pytest writes, too.
+A suite's `properties` are in it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from typing import Any
 from xml.etree import ElementTree as ET
 
 from jaxpad.report._digest import Topic, topics
+from jaxpad.report._rated import entries
 from jaxpad.report._text import plain
 from jaxpad.report._words import headline
 from jaxpad.results import CheckResult, Measurement, Report
 from jaxpad.verdict import Verdict
 
+RATED = "test_throughput_gates.py"  # the file that judges the rates
 OUTCOMES = {
     Verdict.FAIL: "failure",
     Verdict.INCONCLUSIVE: "error",
@@ -43,8 +47,23 @@ def _suite(report: Report, topic: Topic) -> ET.Element:
     totals = _totals(topic.checks, topic.seconds)
     about = {"timestamp": plain(report.started)[:19], "hostname": plain(report.node)}
     suite = ET.Element("testsuite", {"name": plain(topic.name), **totals, **about})
+    if topic.file == RATED:
+        suite.append(_rates(report))
     suite.extend(_case(check) for check in topic.checks)
     return suite
+
+
+def _rates(report: Report) -> ET.Element:
+    """The rates as properties of the suite that judges them: `gemm bf16, GPU 3, all at once`."""
+    properties = ET.Element("properties")
+    for entry in entries(report):
+        rate = entry.rate
+        how = "all at once" if rate.together or rate.device is None else "one by one"
+        found = {"": rate.median, ".unit": rate.unit, ".spread": rate.spread}
+        found |= {".gate": entry.gate, ".peak": entry.peak, ".verdict": entry.verdict}
+        place = "" if rate.device is None else f", {entry.place}"
+        _add(properties, f"{rate.name}{place}, {how}", found)
+    return properties
 
 
 def _totals(checks: Iterable[CheckResult], seconds: float) -> dict[str, str]:
@@ -75,10 +94,14 @@ def _properties(parent: ET.Element, found: Measurement) -> None:
     """The bare number under its name, so that a program can read it; the rest beside it."""
     parts = {"": found.value, ".unit": found.unit, ".spread": found.spread}
     parts |= {".gate": found.gate, ".source": found.source}
+    _add(parent, found.name, parts)
+
+
+def _add(parent: ET.Element, name: str, parts: Mapping[str, Any]) -> None:
     for suffix, value in parts.items():
         if value not in ("", None):
-            name = plain(f"{found.name}{suffix}")
-            ET.SubElement(parent, "property", name=name, value=plain(str(value)))
+            whole = plain(f"{name}{suffix}")
+            ET.SubElement(parent, "property", name=whole, value=plain(str(value)))
 
 
 def _outcome(check: CheckResult) -> ET.Element:

@@ -6,10 +6,21 @@ import dataclasses
 import re
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
+from jaxpad.nvml import Trace
 from jaxpad.report import _secrets as secrets
-from jaxpad.results import CheckResult, Device, Platform, Report
+from jaxpad.results import (
+    CheckResult,
+    Device,
+    Fact,
+    Gpu,
+    GpuFinding,
+    Judgement,
+    Platform,
+    Rate,
+    Report,
+)
 
 USER = "<user>"
 HOST = "<host>"
@@ -28,18 +39,33 @@ CLOSED: dict[type, frozenset[str]] = {
     Platform: frozenset({"requested", "expected", "found"}),
     CheckResult: frozenset({"file", "name", "verdict"}),
     Device: frozenset({"platform"}),
+    Rate: frozenset({"program", "variant", "platform", "unit"}),
+    Judgement: frozenset({"verdict"}),
+    Gpu: frozenset({"pci_bus_id", "peaks"}),
+    GpuFinding: frozenset({"name", "verdict"}),
 }
 
 NOBODYS = ("", "/", "/tmp")  # noqa: S108 - homes of users that a container made up
 _OTHER_HOME = re.compile(r"(?:(?<=/home/)|(?<=/Users/))(?!<)[^/\s:;,'\"()\[\]{}<>|&*?]+")
 
+# How `jaxpad health` names who computes: "pid 4711 (/usr/bin/python3, 66.1 GB)". A name may
+# hold a bracket of its own, so it ends where the sentence goes on, or at its end.
+_PROCESS = re.compile(
+    r"(?<=pid )(\d+ )\((?!<redacted>).*?(, [\d.]+ GB)?\)"
+    r"(?=, pid \d| and \d+ more|, and \d| \(judged|$)",
+    re.DOTALL,
+)
+
+_NAME_OF_PROCESS = re.compile(r"processes\.(?!.*(?:_bytes|pid)$).*", re.DOTALL)
+
 Rule = Callable[[str], str]
+T = TypeVar("T", Report, Trace)
 
 
 def redact(
-    report: Report, *, user: str | None, home: str | Path | None, host_names: Iterable[str] = ()
-) -> Report:
-    """The report without user names, home folders, GPU UUIDs, serial numbers and credentials.
+    report: T, *, user: str | None, home: str | Path | None, host_names: Iterable[str] = ()
+) -> T:
+    """The report, or trace, without user names, home folders, UUIDs, serials and credentials.
 
     `user` and `home` are the caller's own, where known. Other people's are taken from
     paths under /home and /Users. Host names stay unless given, since a fleet report
@@ -49,7 +75,7 @@ def redact(
       goes only where it stands for a user: `root@`, `user=root`, `/home/root`.
     - GPU-1a2b3c4d-… and MIG-…: `GPU-1a2b<redacted>`. Four digits tell the GPUs of a node
       apart, and say nothing to whoever does not have the whole.
-    - serial numbers and credentials: `<redacted>`.
+    - serial numbers, credentials and the names of processes on a GPU: `<redacted>`.
     """
     return _walk(report, rule(user, home, host_names))  # type: ignore[no-any-return]
 
@@ -70,7 +96,9 @@ def _walk(value: Any, change: Rule) -> Any:
     if isinstance(value, str):
         return change(value)
     if isinstance(value, tuple):
-        return tuple(_walk(entry, change) for entry in value)
+        # A trace has columns of a hundred thousand numbers: nothing to read there.
+        numbers = bool(value) and isinstance(value[-1], int | float)
+        return value if numbers else tuple(_walk(entry, change) for entry in value)
     if isinstance(value, dict):
         return {name: _entry(name, entry, change) for name, entry in value.items()}
     if not dataclasses.is_dataclass(value):
@@ -80,13 +108,18 @@ def _walk(value: Any, change: Rule) -> Any:
     changed = {name: _walk(getattr(value, name), change) for name in names}
     if isinstance(value, Report):
         changed["command"] = secrets.hide_arguments(changed["command"])
+    if isinstance(value, GpuFinding):
+        changed["seen"] = _PROCESS.sub(rf"\1({secrets.HIDDEN}\2)", changed["seen"])
     return dataclasses.replace(value, **changed)  # type: ignore[type-var]
 
 
 def _entry(name: str, value: Any, change: Rule) -> Any:
     """A named value: the name alone may say that it is a secret."""
-    if not secrets.names_secret(name):
+    if not (secrets.names_secret(name) or _NAME_OF_PROCESS.fullmatch(name)):
         return _walk(value, change)
+    if isinstance(value, Fact):  # why there is no value is no secret
+        value = dataclasses.replace(value, reason=change(value.reason) if value.reason else None)
+        return dataclasses.replace(value, value=secrets.HIDDEN if value.value else value.value)
     return _walk(value, lambda text: secrets.HIDDEN if text else text)
 
 

@@ -7,28 +7,11 @@ from __future__ import annotations
 
 from jaxpad.report._digest import ORDER, Group, Topic, groups, topics
 from jaxpad.report._figures import duration, measured, moment, plural
+from jaxpad.report._signs import badge, style
 from jaxpad.report._tags import Html, folded, join, section, table, tag
 from jaxpad.report._words import computes_on, headline, next_steps
 from jaxpad.results import CheckResult, Report
 from jaxpad.verdict import Verdict
-
-# Beside the word, for those who skim; the word alone says it all.
-SIGNS = {
-    Verdict.PASS: "✓",
-    Verdict.FAIL: "✗",
-    Verdict.INCONCLUSIVE: "?",
-    Verdict.NOT_APPLICABLE: "-",
-}
-
-
-def badge(verdict: Verdict) -> Html:
-    sign = tag("span", SIGNS[verdict], aria_hidden="true")
-    return tag("span", sign, Html("&nbsp;"), verdict.value, class_=f"badge {style(verdict)}")
-
-
-def style(verdict: Verdict) -> str:
-    """The verdict's CSS class."""
-    return verdict.name.lower().replace("_", "-")
 
 
 def header(report: Report) -> Html:

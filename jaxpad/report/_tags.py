@@ -24,13 +24,17 @@ def join(parts: Iterable[str]) -> Html:
     return Html("".join(map(safe, parts)))
 
 
+VOID = frozenset({"br", "wbr"})  # elements that cannot be closed
+
+
 def tag(name: str, *content: str, **attributes: str) -> Html:
     """One element. An attribute may end in `_` where Python keeps the word (`class_`)."""
     pairs = (
         f' {key.rstrip("_").replace("_", "-")}="{safe(str(value))}"'
         for key, value in attributes.items()
     )
-    return Html(f"<{name}{''.join(pairs)}>{join(content)}</{name}>")
+    end = "" if name in VOID else f"</{name}>"
+    return Html(f"<{name}{''.join(pairs)}>{join(content)}{end}")
 
 
 def table(caption: str, heads: Sequence[str], rows: Iterable[Sequence[str]]) -> Html:

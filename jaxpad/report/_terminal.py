@@ -10,6 +10,7 @@ from rich.text import Text
 
 from jaxpad.report._digest import ORDER, Group, Topic, groups, topics
 from jaxpad.report._figures import duration, measured
+from jaxpad.report._rated import programs, reached
 from jaxpad.report._text import encodable, plain
 from jaxpad.report._words import computes_on, headline, next_steps
 from jaxpad.results import CheckResult, Report
@@ -29,18 +30,19 @@ def summary(report: Report, console: Console, folder: Path | None = None) -> Non
 
     Wraps at the console's width and cuts nothing off. Colours are the console's to decide.
     """
-    printer = _Printer(console)
+    printer = Printer(console)
     printer.topics(topics(report))
     for verdict in (Verdict.FAIL, Verdict.INCONCLUSIVE):
         for group in groups(report, verdict):
             printer.wrong(group)
+    printer.rates(report)
     printer.verdict(report)
     if folder is not None:
         printer.line(f"Report: {folder / 'report.html'} (as data: smoke.json, junit.xml)")
     printer.next(report)
 
 
-class _Printer:
+class Printer:
     """Lines of text on a console, free of markup: a `[red]` in a check's reason is text."""
 
     def __init__(self, console: Console) -> None:
@@ -84,6 +86,19 @@ class _Printer:
     def _told(self, label: str, text: str) -> None:
         if text:
             self.line(f"{label}: {text}", indent=2, hang=2)
+
+    def rates(self, report: Report) -> None:
+        """What each program reached, where it is held to something; bounds that were changed."""
+        held = [program for program in programs(report) if program.verdict]
+        width = max((len(program.title) for program in held), default=0)
+        if held or report.overrides:
+            self.line()
+        for program in held:
+            verdict = program.verdict or Verdict.INCONCLUSIVE
+            style = "" if verdict is Verdict.PASS else STYLES[verdict]
+            self.line(f"{program.title:<{width}}  {reached(program)}", style, hang=4)
+        for words in report.overrides:
+            self.line(f"changed bound: {words}", hang=2)
 
     def verdict(self, report: Report) -> None:
         self.line()

@@ -1,0 +1,116 @@
+"""Many nodes in few words, as Slurm writes them: n[0-3,7],gpu01."""
+
+from __future__ import annotations
+
+import itertools
+import re
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from jaxpad.errors import UsageError
+from jaxpad.fleet._names import hold, quoted
+
+MOST = 100_000  # nodes that a list may name; a slip of the keyboard names more
+LONGEST = 16 << 20  # bytes of a file of names
+_WORD = re.compile(r"(?:[^\[\],\s]|\[[^\[\]]*\])+")
+_SEPARATORS = re.compile(r"[,\s]*")
+_RANGE = re.compile(r"(\d{1,9})(?:-(\d{1,9}))?")
+_COUNTED = re.compile(r"(.*?)(\d+)(\D*)", re.DOTALL)
+
+
+def expected(text: str) -> tuple[str, ...]:
+    """The nodes that `text` names: the names in a file, or a list such as n[0-3],n7.
+
+    A file has names or such lists, apart by commas or white space; the rest of a line
+    after # is a remark. Raises UsageError for what is neither.
+    """
+    file = Path(text)
+    return expand(_read(file) if _is_file(file) else text)
+
+
+def _is_file(file: Path) -> bool:
+    try:
+        return file.is_file()
+    except (OSError, ValueError):  # a list too long for a file's name
+        return False
+
+
+def _read(file: Path) -> str:
+    try:
+        if file.stat().st_size > LONGEST:
+            raise UsageError(f"--expect {file} is larger than 16 MiB; give a file of names")
+        lines = file.read_text(encoding="utf-8").splitlines()
+    except (OSError, ValueError) as error:
+        raise UsageError(
+            f"--expect {file} cannot be read ({error}); give a file of names"
+        ) from None
+    return "\n".join(line.partition("#")[0] for line in lines)
+
+
+def expand(text: str) -> tuple[str, ...]:
+    """`n[0-2],n7` as n0, n1, n2, n7. Raises UsageError for a list that is none."""
+    found: list[str] = []
+    for word in _words(text):
+        found += itertools.islice(_expanded(word), MOST + 1)
+        if len(found) > MOST:
+            raise UsageError(f"{quoted(text)} names more than {MOST:,} nodes; name fewer")
+    if not found:
+        raise UsageError(f"{quoted(text)} names no node; give a list such as n[0-3],n7")
+    return hold(found)
+
+
+def _words(text: str) -> Iterator[str]:
+    at = 0
+    while (at := _SEPARATORS.match(text, at).end()) < len(text):  # type: ignore[union-attr]
+        word = _WORD.match(text, at)
+        if word is None:
+            raise UsageError(f"{quoted(text[at:])}: a bracket is not closed; write n[0-3],n7")
+        yield word[0]
+        at = word.end()
+
+
+def _expanded(word: str) -> Iterator[str]:
+    parts = re.split(r"\[([^\]]*)\]", word)  # odd parts stood in brackets
+    choices = (_range(part) if at % 2 else [part] for at, part in enumerate(parts))
+    return ("".join(each) for each in itertools.product(*choices))
+
+
+def _range(text: str) -> list[str]:
+    """`0-2,7` as 0, 1, 2, 7; leading zeros stay."""
+    found: list[str] = []
+    for part in text.split(","):
+        match = _RANGE.fullmatch(part.strip())
+        if match is None:
+            raise UsageError(f"{quoted(f'[{text}]')} is no range of numbers; write [0-3,7]")
+        first, last = match[1], match[2] or match[1]
+        if not 0 <= int(last) - int(first) < MOST - len(found):
+            raise UsageError(f"{quoted(f'[{text}]')} runs backwards or too far; write [0-3,7]")
+        found += (str(number).zfill(len(first)) for number in range(int(first), int(last) + 1))
+    return found
+
+
+def compress(names: Iterable[str]) -> str:
+    """The other way: names that differ in their last number alone share one word."""
+    groups: dict[tuple[str, str, int], list[int]] = {}
+    alone: list[str] = []
+    for name in dict.fromkeys(names):
+        match = _COUNTED.fullmatch(name)
+        if match is None or len(match[2]) > 9:
+            alone.append(name)
+            continue
+        width = len(match[2]) if match[2].startswith("0") else 0
+        groups.setdefault((match[1], match[3], width), []).append(int(match[2]))
+    words = (_word(*key, sorted(numbers)) for key, numbers in groups.items())
+    return ",".join(sorted([*alone, *words]))
+
+
+def _word(before: str, after: str, width: int, numbers: list[int]) -> str:
+    if len(numbers) == 1:
+        return f"{before}{numbers[0]:0{width}}{after}"
+    spans = (list(span) for _, span in itertools.groupby(enumerate(numbers), lambda p: p[1] - p[0]))
+    told = (_span(span[0][1], span[-1][1], width) for span in spans)
+    return f"{before}[{','.join(told)}]{after}"
+
+
+def _span(first: int, last: int, width: int) -> str:
+    return f"{first:0{width}}" if first == last else f"{first:0{width}}-{last:0{width}}"

@@ -1,0 +1,77 @@
+"""From bytes that anybody may have written to a report, or the reason why not."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from jaxpad.errors import UsageError
+from jaxpad.fleet._names import brief
+from jaxpad.fleet._refused import Refused
+from jaxpad.report import Report, from_json
+
+DEEPEST = 32  # a report nests 7 deep
+MOST_VALUES = 1_000_000  # Python takes 60 bytes for what is 3 in the file
+MOST_DIGITS = 20  # of a whole number; int() alone takes thousands
+_OUTSIDE = bytes(set(range(256)) - set(b"[]{}"))
+
+
+def parse(data: bytes) -> Report:
+    """The report. Raises Refused for what jaxpad would not have written."""
+    _hold_shape(data)
+    content = _loads(data)
+    try:
+        report = from_json(content)
+    except UsageError as error:
+        raise Refused(brief(str(error).partition("; ")[0], 300)) from None
+    if content["verdict"] != report.verdict:
+        told = brief(str(content["verdict"]), 40)
+        raise Refused(f"it says {told!r} where its checks come to {report.verdict.value!r}")
+    return report
+
+
+def _hold_shape(data: bytes) -> None:
+    """Refuse what is nested too deep or has too many values, before anything is parsed.
+
+    All in C: strings are cut out, and brackets that close each other taken away layer by
+    layer. What then remains is deeper than that, or not closed.
+    """
+    bare = b"".join(data.replace(rb"\\", b"").replace(rb"\"", b"").split(b'"')[::2])
+    if bare.count(b",") > MOST_VALUES:
+        raise Refused(f"it has more than {MOST_VALUES:,} values")
+    brackets = bare.translate(None, _OUTSIDE)
+    for _ in range(DEEPEST):
+        if not brackets:
+            return
+        brackets = brackets.replace(b"{}", b"").replace(b"[]", b"")
+    raise Refused(f"it is cut short, or nested over {DEEPEST} deep")
+
+
+def _loads(data: bytes) -> Mapping[str, Any]:
+    try:
+        content: Mapping[str, Any] = json.loads(
+            data.decode("utf-8"), parse_constant=_constant, parse_int=_int, parse_float=_float
+        )
+    except Refused:
+        raise
+    except (ValueError, RecursionError) as error:
+        raise Refused(f"it is no JSON ({brief(str(error), 120)})") from None
+    return content
+
+
+def _constant(word: str) -> None:
+    raise Refused(f"it holds {word}, which is no number in JSON")
+
+
+def _int(text: str) -> int:
+    if len(text) > MOST_DIGITS:
+        raise Refused(f"it holds a number of {len(text):,} digits")
+    return int(text)
+
+
+def _float(text: str) -> float:
+    value = float(text)
+    if value - value != 0:  # infinite
+        raise Refused(f"it holds {brief(text, 24)}, which is too large a number")
+    return value

@@ -1,0 +1,134 @@
+"""One number over the fleet as a histogram, its outliers marked and named."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from jaxpad.fleet._model import Distribution, Outlier
+from jaxpad.report._canvas import Chart, axes, label
+from jaxpad.report._figures import brief, plural
+from jaxpad.report._svg import COLOURS
+from jaxpad.report._tags import Html, table
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+HEIGHT = 150.0  # CSS pixels
+NAMED = 3  # outliers with a label in the picture; the table has all
+
+
+@dataclass(frozen=True)
+class Spread:
+    """A number over the fleet, and who is outside."""
+
+    numbers: Distribution
+    outside: tuple[Outlier, ...]
+
+    @property
+    def named(self) -> tuple[Outlier, ...]:
+        """The farthest."""
+        return self.outside[:NAMED]
+
+
+def chart(spread: Spread, key: str) -> Chart:
+    """Counts on a scale that shows one beside thousands."""
+    numbers = spread.numbers
+    return Chart(
+        key=key,
+        title=f"{numbers.what} of {numbers.model}",
+        finding=_finding(spread),
+        numbers=_table(numbers),
+        height=HEIGHT,
+        paint=lambda drawn: _paint(drawn, spread),
+    )
+
+
+def _finding(spread: Spread) -> str:
+    numbers = spread.numbers
+    named = ", ".join(f"{_where(each)} ({brief(each.value)})" for each in spread.named)
+    more = f" and {len(spread.outside) - NAMED:,} more" if spread.outside[NAMED:] else ""
+    return (
+        f"{numbers.samples:,} measured on {plural(numbers.nodes, 'node')}, "
+        f"median {brief(numbers.median)} {numbers.unit}; outside: {named}{more}."
+    )
+
+
+def _where(outlier: Outlier) -> str:
+    return f"{outlier.node}, {outlier.place}" if outlier.place else outlier.node
+
+
+def _edges(numbers: Distribution) -> list[float]:
+    count = len(numbers.counts)
+    low, high = numbers.least, numbers.most
+    return [low + (high / count - low / count) * at for at in range(count)]
+
+
+def _table(numbers: Distribution) -> Html:
+    step = numbers.most / len(numbers.counts) - numbers.least / len(numbers.counts)
+    rows = (
+        (f"{brief(edge)} to {brief(edge + step)}", f"{count:,}")
+        for edge, count in zip(_edges(numbers), numbers.counts, strict=True)
+        if count
+    )
+    heads = (numbers.unit or "Value", "How many")
+    return table(f"{numbers.what} of {numbers.model}: how many", heads, rows)
+
+
+def _paint(drawn: Figure, spread: Spread) -> None:
+    numbers = spread.numbers
+    panel = axes(drawn, 34, 10, 34, 20)
+    edges = _edges(numbers)
+    step = numbers.most / len(edges) - numbers.least / len(edges) or 1.0
+    panel.set_yscale("symlog", linthresh=1)
+    panel.bar(
+        edges, numbers.counts, step * 0.92, align="edge", facecolor=COLOURS["series-0"], linewidth=0
+    )
+    top = max(numbers.counts)
+    panel.set_ylim(0, top * 1.6 + 1)
+    panel.set_xlim(numbers.least - step, numbers.most + step)
+    _scale(panel, numbers, top)
+    _mark(panel, spread)
+
+
+def _scale(panel: Axes, numbers: Distribution, top: int) -> None:
+    ticks = [1, *(10**power for power in range(1, 7) if 10**power <= top)]
+    panel.set_yticks(ticks, [f"{tick:,}" for tick in ticks])
+    panel.yaxis.minorticks_off()
+    panel.locator_params(axis="x", nbins=5)
+    panel.grid(axis="y")
+    panel.set_axisbelow(True)
+    panel.axvline(numbers.median, color=COLOURS["ink"], linewidth=1, linestyle=(0, (3, 2)))
+    unit = f", {label(numbers.unit, 30)}" if numbers.unit else ""
+    panel.set_title(
+        f"how many, by value{unit}; dashed: median", loc="left", fontsize=8.5, pad=20
+    ).set_color(COLOURS["quiet"])
+
+
+def _mark(panel: Axes, spread: Spread) -> None:
+    """A triangle above the bars for each outlier, names for the first few."""
+    values = [each.value for each in spread.outside]
+    across = panel.get_xaxis_transform()
+    panel.plot(
+        values,
+        [1.03] * len(values),
+        "v",
+        color=COLOURS["fail"],
+        markersize=5,
+        transform=across,
+        clip_on=False,
+    )
+    first = spread.outside[0]
+    left = first.value < (spread.numbers.least + spread.numbers.most) / 2
+    panel.annotate(
+        label(_where(first), 26),
+        (first.value, 1.03),
+        xycoords=across,
+        xytext=(6 if left else -6, 0),
+        textcoords="offset points",
+        ha="left" if left else "right",
+        va="center",
+        fontsize=8.5,
+        color=COLOURS["fail"],
+    )

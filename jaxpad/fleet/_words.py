@@ -1,0 +1,97 @@
+"""A fleet in words: the sentences that the terminal and the page share."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from jaxpad.fleet._hostlist import compress
+from jaxpad.fleet._model import Drift, Fleet, Problem
+from jaxpad.report._figures import plural
+from jaxpad.verdict import Verdict
+
+
+KEEP = "Nothing to drain. Keep fleet.json to compare with after the next change of driver or image"
+
+
+def headline(found: Fleet) -> str:
+    """The verdict in one sentence without its full stop."""
+    count, failed = len(found.nodes), found.counts[Verdict.FAIL]
+    if failed:
+        drained = len(found.to_drain)
+        drain = f"{drained} to drain" if drained else "none to drain"
+        return f"Fail: {failed:,} of {_nodes(count)} failed, {drain}"
+    if not count:
+        return "Inconclusive: there is no report"
+    if found.verdict is Verdict.INCONCLUSIVE:
+        return f"Inconclusive: {_open(found)}"
+    if found.verdict is Verdict.NOT_APPLICABLE:
+        return f"Not applicable: no check applies on {_nodes(count)}"
+    drift = f", though {plural(len(found.drift), 'setting')} differ" if found.drift else ""
+    return f"Pass: {'all ' if count > 1 else ''}{_nodes(count)}{drift}"
+
+
+def _nodes(count: int) -> str:
+    return f"{count:,} node" if count == 1 else f"{count:,} nodes"
+
+
+def _open(found: Fleet) -> str:
+    count = found.counts[Verdict.INCONCLUSIVE]
+    if count:
+        return f"{count:,} of {_nodes(len(found.nodes))} could not be judged"
+    return f"{plural(len(found.set_aside), 'folder')} had to be set aside"
+
+
+def steps(found: Fleet) -> tuple[str, ...]:
+    """What an admin should do now, the first thing first; never empty."""
+    told = tuple(_steps(found))
+    return told or (KEEP,)
+
+
+def _steps(found: Fleet) -> Iterator[str]:
+    for problem in found.shared[:3]:
+        remedy = problem.remedy or problem.reason or "see the report of any of them"
+        yield f"Mend what most nodes fail alike, {problem.check} on {_share(problem)}: {remedy}"
+    if found.to_drain:
+        yield f"Drain {_nodes(len(found.to_drain))}, after a look at the reasons"
+    slow = {each.node for each in found.outliers if each.slow}
+    if slow:
+        yield f"Test {_nodes(len(slow))} again that are slower than their peers: {told(slow)}"
+    for state, words in _STATES.items():
+        names = [node.name for node in found.nodes if node.state == state]
+        if names:
+            yield f"{words} {_nodes(len(names))}: {told(names)}"
+    if any(problem.verdict is Verdict.INCONCLUSIVE for problem in found.problems):
+        yield "See why checks could not be answered, and run the smoke suite there again"
+
+
+_STATES = {
+    "missing": "Find out why there is no report of",
+    "not tested": "Test, when they are free,",
+    "set aside": "Run the smoke suite again where the report was set aside, on",
+}
+
+
+def _share(problem: Problem) -> str:
+    return f"{len(problem.nodes):,} of {_nodes(problem.answered)}"
+
+
+def on(problem: Problem) -> str:
+    """On how many of the nodes that answered a problem shows."""
+    if problem.verdict is Verdict.FAIL:
+        return f"{_share(problem)} that answered"
+    return _nodes(len(problem.nodes))
+
+
+def told(names: Iterable[str], most: int = 120) -> str:
+    """Nodes as Slurm writes them, cut at a comma where that is long."""
+    text = compress(names)
+    if len(text) <= most:
+        return text
+    return f"{text[:most].rpartition(',')[0] or text[:most]}, … (all of them: fleet.json)"
+
+
+def differs(drift: Drift) -> str:
+    """`driver: 570.86.15 on 98 nodes; 570.124.06 on n3,n7`."""
+    others = "; ".join(f"{each.value} on {told(each.nodes)}" for each in drift.others[:5])
+    more = f"; and {len(drift.others) - 5} other values" if drift.others[5:] else ""
+    return f"{drift.name}: {drift.majority} on {_nodes(drift.count)}; {others}{more}"

@@ -1,0 +1,184 @@
+"""A program's rates as a bullet chart: a row for each GPU, its gate, the peak as 100 %."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from jaxpad.report._canvas import Chart, axes, label, text_width
+from jaxpad.report._figures import number
+from jaxpad.report._rated import WRONG, Entry, Program, finding
+from jaxpad.report._signs import SIGNS
+from jaxpad.report._svg import COLOURS
+from jaxpad.report._tags import Html, table
+from jaxpad.verdict import Verdict
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+ROW, TOP, BOTTOM, RIGHT = 21.0, 16.0, 18.0, 58.0  # CSS pixels
+MOST = 110.0  # pixels that a name may take
+_TONES = {Verdict.FAIL: "fail", Verdict.INCONCLUSIVE: "inconclusive"}
+
+
+def bullet(program: Program, key: str) -> Chart:
+    """One chart; one-by-one rates are hollow bars above, all-at-once rates solid ones below."""
+    height = TOP + BOTTOM + ROW * len(program.places)
+    return Chart(
+        key=key,
+        title=program.title,
+        finding=finding(program),
+        numbers=_numbers(program),
+        height=height,
+        paint=lambda drawn: _paint(drawn, program),
+    )
+
+
+def _numbers(program: Program) -> Html:
+    heads = (
+        "Where",
+        "How",
+        f"Median, {program.unit}",
+        "Spread (IQR)",
+        "Of peak",
+        "Gate",
+        "Verdict",
+    )
+    rows = (_row(entry) for place in program.places for entry in program.at(place))
+    return table(f"{program.title}: rates", heads, rows)
+
+
+def _row(entry: Entry) -> tuple[str, ...]:
+    rate = entry.rate
+    share = "" if entry.share is None else f"{100 * entry.share:.1f} %"
+    gate = "none" if entry.gate is None else number(entry.gate)
+    how = "all at once" if rate.together or rate.device is None else "one by one"
+    shown = (number(rate.median), number(rate.spread), share, gate)
+    return entry.place, how, *shown, str(entry.verdict or "not judged")
+
+
+@dataclass(frozen=True)
+class Bar:
+    """Where a rate's bar stands, and how it looks."""
+
+    y: float
+    height: float
+    entry: Entry
+
+    @property
+    def solid(self) -> bool:
+        return self.entry.rate.together or self.entry.rate.device is None
+
+    @property
+    def tone(self) -> str:
+        return COLOURS[_TONES.get(self.entry.verdict or Verdict.PASS, "series-0")]
+
+
+def _paint(drawn: Figure, program: Program) -> None:
+    names = [label(place, MOST) for place in program.places]
+    panel = axes(drawn, 8 + max(map(text_width, names)), RIGHT, TOP, BOTTOM)
+    panel.set_yticks(range(len(names)), names)
+    bars = [bar for row, place in enumerate(program.places) for bar in _row_of(program, row, place)]
+    _bars(panel, program, bars)
+    _gates(panel, program, bars)
+    for bar in bars:
+        _number(panel, bar)
+    _scale(panel, program)
+
+
+def _row_of(program: Program, row: int, place: str) -> Iterator[Bar]:
+    """The bars of a row, one below the other."""
+    found = program.at(place)
+    height = 0.74 / len(found)
+    for at, entry in enumerate(found):
+        yield Bar(row - 0.37 + height * (at + 0.5), height, entry)
+
+
+def _length(program: Program, entry: Entry, value: float) -> float:
+    """In per cent of the entry's own peak, or in the unit where there is no peak."""
+    return 100 * value / entry.peak if program.scaled and entry.peak else value
+
+
+def _bars(panel: Axes, program: Program, bars: list[Bar]) -> None:
+    """One call for all that look alike: each costs a millisecond."""
+    for look in dict.fromkeys((bar.solid, bar.tone) for bar in bars):
+        solid, tone = look
+        mine = [
+            bar
+            for bar in bars
+            if (bar.solid, bar.tone) == look and math.isfinite(bar.entry.rate.median)
+        ]
+        panel.barh(
+            [bar.y for bar in mine],
+            [max(0.0, _length(program, bar.entry, bar.entry.rate.median)) for bar in mine],
+            [bar.height * 0.8 for bar in mine],
+            facecolor=tone if solid else "none",
+            edgecolor=tone,
+            linewidth=1,
+        )
+
+
+def _gates(panel: Axes, program: Program, bars: list[Bar]) -> None:
+    """A thick mark each, with a rim that parts it from its bar."""
+    held = [(bar, bar.entry.gate) for bar in bars if bar.entry.gate is not None]
+    places = [_length(program, bar.entry, gate) for bar, gate in held]
+    ends = ([bar.y + sign * bar.height / 2 for bar, _ in held] for sign in (-1, 1))
+    low, high = ends
+    for tone, width in (("page", 4.0), ("ink", 2.2)):
+        panel.vlines(places, low, high, color=COLOURS[tone], linewidth=width)
+
+
+def _number(panel: Axes, bar: Bar) -> None:
+    """At the right, after the sign of a verdict that is no pass."""
+    verdict = bar.entry.verdict
+    wrong = verdict in WRONG
+    sign = f"{SIGNS[verdict]} " if verdict and wrong else ""
+    panel.annotate(
+        f"{sign}{number(bar.entry.rate.median)}",
+        (1, bar.y),
+        xycoords=("axes fraction", "data"),
+        xytext=(RIGHT - 4, 0),
+        textcoords="offset points",
+        ha="right",
+        va="center",
+        fontsize=8.5,
+        color=bar.tone if wrong else COLOURS["ink"],
+    )
+
+
+def _scale(panel: Axes, program: Program) -> None:
+    medians = [
+        _length(program, e, e.rate.median) for e in program.entries if math.isfinite(e.rate.median)
+    ]
+    gates = [_length(program, e, e.gate) for e in program.entries if e.gate is not None]
+    full = 100.0 if program.scaled else 0.0
+    panel.set_xlim(0, max([full, *medians, *gates, 1e-9]) * (1.0 if full else 1.04))
+    panel.set_ylim(len(program.places) - 0.5, -0.5)
+    if program.scaled:
+        panel.set_xticks([0, 25, 50, 75, 100], ["0", "25", "50", "75", "100 %"])
+    else:
+        panel.locator_params(axis="x", nbins=4)
+    panel.grid(axis="x", zorder=0)
+    panel.set_axisbelow(True)
+    _heads(panel, program)
+
+
+def _heads(panel: Axes, program: Program) -> None:
+    """Names above the plot: the unit over the numbers, the gate over its mark."""
+    above: dict[str, Any] = {
+        "textcoords": "offset points",
+        "fontsize": 8.5,
+        "color": COLOURS["quiet"],
+    }
+    panel.annotate(
+        program.unit, (1, 1), xycoords="axes fraction", xytext=(RIGHT - 4, 4), ha="right", **above
+    )
+    gated = next((entry for entry in program.entries if entry.gate is not None), None)
+    if gated and gated.gate is not None:
+        place = (_length(program, gated, gated.gate), 1)
+        panel.annotate(
+            "gate", place, xycoords=("data", "axes fraction"), xytext=(0, 4), ha="center", **above
+        )

@@ -1,0 +1,258 @@
+"""One measured quantity of all GPUs over the run's time: a lane each, all to one scale."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from statistics import fmean
+from typing import TYPE_CHECKING
+
+from jaxpad.nvml import Gap, GpuTrace, Trace
+from jaxpad.report._canvas import WIDTH, Chart, axes
+from jaxpad.report._figures import brief, number
+from jaxpad.report._svg import COLOURS
+from jaxpad.report._tags import Html, table
+from jaxpad.report._times import bands, clock, index, shade, span, time_axis
+from jaxpad.results import Report
+from jaxpad.verdict import Verdict
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+LEFT, RIGHT, TOP, BOTTOM, LANE = 46.0, 46.0, 16.0, 18.0, 25.0  # CSS pixels
+BUSY = 50.0  # per cent of utilisation
+
+
+@dataclass(frozen=True)
+class Line:
+    """One GPU's known samples of a quantity."""
+
+    gpu: int
+    trace: GpuTrace
+    points: tuple[tuple[float, float], ...]
+
+    @property
+    def values(self) -> list[float]:
+        return [value for _, value in self.points]
+
+
+def _highest(line: Line) -> float:
+    return max(line.values)
+
+
+def _mean(line: Line) -> float:
+    return fmean(line.values)
+
+
+def _lowest_busy(line: Line) -> float:
+    """The lowest value while the GPU was at work; of all, where it never was."""
+    use = line.trace.columns.get("utilisation_percent", ())
+    busy = {t for t, percent in zip(line.trace.time_s, use, strict=False) if (percent or 0) > BUSY}
+    return min([value for time, value in line.points if time in busy] or line.values)
+
+
+@dataclass(frozen=True)
+class Quantity:
+    """A column of a trace as people read it, and the one number that says most of a GPU."""
+
+    column: str
+    title: str
+    unit: str
+    telling: str
+    head: str  # the same, short
+    tell: Callable[[Line], float]
+    from_zero: bool = True
+
+
+QUANTITIES = (
+    Quantity("power_watts", "Power", "W", "highest", "highest", _highest),
+    Quantity("sm_mhz", "SM clock", "MHz", "lowest while busy", "busy min", _lowest_busy),
+    Quantity("temperature_celsius", "Temperature", "°C", "highest", "highest", _highest, False),
+    Quantity("utilisation_percent", "Utilisation", "%", "mean", "mean", _mean),
+)
+
+
+def lines(report: Report, trace: Trace, quantity: Quantity) -> tuple[Line, ...]:
+    """A line for each GPU, those that told nothing included."""
+    return tuple(
+        Line(index(report, at, gpu), gpu, tuple(_known(gpu, quantity)))
+        for at, gpu in enumerate(trace.gpus)
+    )
+
+
+def _known(gpu: GpuTrace, quantity: Quantity) -> Iterable[tuple[float, float]]:
+    column = gpu.columns.get(quantity.column, ())
+    pairs = zip(gpu.time_s, column, strict=False)
+    return ((time, value) for time, value in pairs if value is not None)
+
+
+def series(report: Report, trace: Trace, quantity: Quantity, worst: dict[int, Verdict]) -> Chart:
+    """The chart of one quantity; `worst` is each GPU's verdict, by NVML's index."""
+    found = lines(report, trace, quantity)
+    return Chart(
+        key=quantity.column.replace("_", "-"),
+        title=f"{quantity.title}, {quantity.unit}",
+        finding=_finding(found, quantity),
+        numbers=_numbers(found, quantity),
+        height=TOP + BOTTOM + LANE * max(1, len(found)),
+        paint=lambda drawn: _paint(drawn, report, trace, found, quantity, worst),
+    )
+
+
+def _finding(found: Sequence[Line], quantity: Quantity) -> str:
+    if not any(line.points for line in found):
+        return "No GPU told it."
+    told = {line.gpu: quantity.tell(line) for line in found if line.points}
+    low, high = min(told, key=told.__getitem__), max(told, key=told.__getitem__)
+    ends = f"{brief(told[low])} (GPU {low}) to {brief(told[high])} {quantity.unit} (GPU {high})"
+    if brief(told[low]) == brief(told[high]):
+        ends = f"{brief(told[low])} {quantity.unit}"
+    first = quantity.telling[:1].upper() + quantity.telling[1:]
+    return f"{first} by GPU: {ends}{_gone(found)}."
+
+
+def _gone(found: Sequence[Line]) -> str:
+    gone = [
+        f"GPU {line.gpu} lost at {clock(lost.at_s)}" for line in found if (lost := line.trace.lost)
+    ]
+    return f"; {', '.join(gone)}" if gone else ""
+
+
+def _numbers(found: Sequence[Line], quantity: Quantity) -> Html:
+    heads = ("GPU", "Lowest", "Mean", "Highest", "At", quantity.telling.capitalize())
+    caption = f"{quantity.title} by GPU, {quantity.unit}, of the samples kept"
+    return table(caption, heads, (_row(line, quantity) for line in found))
+
+
+def _row(line: Line, quantity: Quantity) -> tuple[str, ...]:
+    if not line.points:
+        why = line.trace.absent.get(quantity.column, "no sample")
+        return f"GPU {line.gpu}", why, "", "", "", ""
+    high, time = max((value, time) for time, value in line.points)
+    shown = (number(min(line.values)), number(fmean(line.values)), number(high), clock(time))
+    return f"GPU {line.gpu}", *shown, number(quantity.tell(line))
+
+
+def _paint(
+    drawn: Figure,
+    report: Report,
+    trace: Trace,
+    found: Sequence[Line],
+    quantity: Quantity,
+    worst: dict[int, Verdict],
+) -> None:
+    panel = axes(drawn, LEFT, RIGHT, TOP, BOTTOM)
+    start, stop = span(report, trace)
+    width = WIDTH - LEFT - RIGHT
+    time_axis(panel, start, stop, width)
+    shade(panel, bands(report), width / (stop - start))
+    every = [value for line in found for value in line.values] or [0.0]
+    high = max(every)
+    low = min(0.0, *every) if quantity.from_zero else min(every)
+    for row, line in enumerate(found):
+        bad = worst.get(line.gpu) is Verdict.FAIL or line.trace.lost is not None
+        tone = COLOURS["fail" if bad else "series-0"]
+        panel.axhline(row + 0.92, color=COLOURS["line"], linewidth=0.6, zorder=1)
+        _lane(panel, row, line, trace.gaps, (low, (high - low) or 1.0), tone)
+        told = brief(quantity.tell(line)) if line.points else "none"
+        _beside(panel, row, told, tone if bad else COLOURS["ink"])
+    _gaps(panel, trace.gaps)
+    panel.set_ylim(max(1, len(found)), 0)
+    names = [lane_name(line.gpu, worst, lost=line.trace.lost is not None) for line in found]
+    panel.set_yticks([row + 0.55 for row in range(len(found))], names)
+    _head(panel, quantity.head)
+
+
+def lane_name(gpu: int, worst: dict[int, Verdict], *, lost: bool = False) -> str:
+    """`✗ GPU 5` for one that fails."""
+    return f"✗ GPU {gpu}" if lost or worst.get(gpu) is Verdict.FAIL else f"GPU {gpu}"
+
+
+def _lane(
+    panel: Axes,
+    row: int,
+    line: Line,
+    gaps: Sequence[Gap],
+    scale: tuple[float, float],
+    tone: str,
+) -> None:
+    """The line in its lane, filled below, with a hole where nothing was seen."""
+    low, extent = scale
+    times, values = _broken(line.points, gaps)
+    heights = [row + 0.92 - 0.84 * (value - low) / extent for value in values]
+    panel.fill_between(times, heights, row + 0.92, color=tone, alpha=0.18, linewidth=0)
+    panel.plot(times, heights, color=tone, linewidth=0.9)
+    if line.trace.lost is not None:
+        _lost(panel, row, line)
+
+
+def _lost(panel: Axes, row: int, line: Line) -> None:
+    at_s = line.trace.lost.at_s if line.trace.lost else 0.0
+    fail = COLOURS["fail"]
+    panel.plot([at_s], [row + 0.5], marker="X", markersize=8, color=fail, linewidth=0, zorder=5)
+    panel.annotate(
+        "lost",
+        (at_s, row + 0.5),
+        xytext=(7, 0),
+        textcoords="offset points",
+        va="center",
+        color=fail,
+        weight="bold",
+    )
+
+
+def _broken(
+    points: Sequence[tuple[float, float]], gaps: Sequence[Gap]
+) -> tuple[list[float], list[float]]:
+    holes = [((gap.start_s + gap.stop_s) / 2, math.nan) for gap in gaps]
+    whole = sorted([*points, *holes], key=lambda point: point[0])
+    return [time for time, _ in whole], [value for _, value in whole]
+
+
+def _gaps(panel: Axes, gaps: Sequence[Gap]) -> None:
+    """Each tinted all the way down, the longest with its name."""
+    tone = COLOURS["inconclusive"]
+    for gap in gaps:
+        panel.axvspan(gap.start_s, gap.stop_s, facecolor=tone, alpha=0.25, linewidth=0)
+    if gaps:
+        longest = max(gaps, key=lambda gap: gap.seconds)
+        panel.annotate(
+            "gap",
+            ((longest.start_s + longest.stop_s) / 2, 0.5),
+            xycoords=("data", "axes fraction"),
+            rotation=90,
+            ha="center",
+            va="center",
+            fontsize=8,
+            weight="bold",
+            color=tone,
+        )
+
+
+def _beside(panel: Axes, row: int, told: str, tone: str) -> None:
+    panel.annotate(
+        told,
+        (1, row + 0.55),
+        xycoords=("axes fraction", "data"),
+        xytext=(RIGHT - 4, 0),
+        textcoords="offset points",
+        ha="right",
+        va="center",
+        color=tone,
+    )
+
+
+def _head(panel: Axes, words: str) -> None:
+    """What the numbers at the right are."""
+    panel.annotate(
+        words,
+        (1, 1),
+        xycoords="axes fraction",
+        xytext=(RIGHT - 4, 4),
+        textcoords="offset points",
+        ha="right",
+        fontsize=8.5,
+        color=COLOURS["quiet"],
+    )

@@ -1,0 +1,190 @@
+"""What held each GPU's clocks down, and when: a strip a GPU, a letter a reason."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from jaxpad.nvml import GpuTrace, Trace
+from jaxpad.nvml._clocks import reasons
+from jaxpad.report._canvas import WIDTH, Chart, axes
+from jaxpad.report._figures import duration
+from jaxpad.report._series import lane_name
+from jaxpad.report._svg import COLOURS
+from jaxpad.report._tags import Html, table
+from jaxpad.report._times import bands, clock, index, shade, span, time_axis
+from jaxpad.results import Report
+from jaxpad.verdict import Verdict
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+LEFT, RIGHT, TOP, BOTTOM, ROW = 46.0, 28.0, 16.0, 18.0, 25.0  # CSS pixels
+_LETTER = 7.0  # pixels a strip needs for its letter
+
+# The worst first: where several hold at once, the first is drawn.
+_LOOKS = {
+    "hw_power_brake_slowdown": ("B", "fail", "power brake"),
+    "hw_thermal_slowdown": ("H", "fail", "heat, by hardware"),
+    "hw_slowdown": ("S", "fail", "hardware slowdown"),
+    "sw_thermal_slowdown": ("T", "inconclusive", "heat"),
+    "reliability": ("R", "inconclusive", "voltage reliability"),
+    "board_limit": ("L", "inconclusive", "board limit"),
+    "sw_power_cap": ("P", "series-0", "power cap"),
+    "sync_boost": ("Y", "quiet", "sync boost"),
+    "display_clock_setting": ("D", "quiet", "display clock"),
+}
+# Not slowing: an idle GPU, and clocks that somebody has set.
+_HARMLESS = frozenset({"gpu_idle", "applications_clocks_setting"})
+_OTHER = ("O", "quiet", "another reason")
+
+
+@dataclass(frozen=True)
+class Strip:
+    """A stretch of time in which one reason was the worst."""
+
+    start_s: float
+    stop_s: float
+    reason: str
+
+
+def letter(reason: str) -> str:
+    return _LOOKS.get(reason, _OTHER)[0]
+
+
+def words(reason: str) -> str:
+    return _LOOKS.get(reason, (*_OTHER[:2], f"reason {reason}"))[2]
+
+
+def strips(gpu: GpuTrace) -> tuple[Strip, ...]:
+    """The stretches of one GPU; each ends with the next sample."""
+    column = gpu.columns.get("throttle_bits", ())
+    ends = (*gpu.time_s[1:], *gpu.time_s[-1:])
+    found: list[Strip] = []
+    for start, stop, bits in zip(gpu.time_s, ends, column, strict=False):
+        reason = _worst(bits)
+        if reason and found and found[-1].reason == reason and found[-1].stop_s == start:
+            found[-1] = Strip(found[-1].start_s, stop, reason)
+        elif reason:
+            found.append(Strip(start, stop, reason))
+    return tuple(found)
+
+
+def _worst(bits: float | None) -> str | None:
+    held = [name for name in reasons(int(bits or 0)) if name not in _HARMLESS]
+    order = [*_LOOKS, *held]
+    return min(held, key=order.index) if held else None
+
+
+def throttle(report: Report, trace: Trace, worst: dict[int, Verdict]) -> Chart:
+    """The chart; `worst` is each GPU's verdict, by NVML's index."""
+    found = {index(report, at, gpu): strips(gpu) for at, gpu in enumerate(trace.gpus)}
+    return Chart(
+        key="throttle",
+        title="What held the clocks down",
+        finding=_finding(found),
+        numbers=_numbers(report, trace),
+        height=TOP + BOTTOM + ROW * max(1, len(found)),
+        paint=lambda drawn: _paint(drawn, report, trace, found, worst),
+    )
+
+
+def _finding(found: dict[int, tuple[Strip, ...]]) -> str:
+    by_reason: dict[str, list[int]] = {}
+    for gpu, those in found.items():
+        for reason in dict.fromkeys(strip.reason for strip in those):
+            by_reason.setdefault(reason, []).append(gpu)
+    if not by_reason:
+        return "Nothing did."
+    order = [*_LOOKS, *by_reason]
+    told = (
+        f"{letter(reason)} {words(reason)}: {_gpus(by_reason[reason], len(found))}"
+        for reason in sorted(by_reason, key=order.index)
+    )
+    return f"{'; '.join(told)}."
+
+
+def _gpus(those: list[int], count: int) -> str:
+    if len(those) == count > 1:
+        return "all GPUs"
+    return f"GPU {', '.join(map(str, those))}"
+
+
+def _numbers(report: Report, trace: Trace) -> Html:
+    rows = [row for at, gpu in enumerate(trace.gpus) for row in _rows(index(report, at, gpu), gpu)]
+    heads = ("GPU", "Reason", "Held by NVML's count", "First seen", "Last seen")
+    return table("Throttle reasons by GPU", heads, rows or [("none", "", "", "", "")])
+
+
+def _rows(gpu: int, told: GpuTrace) -> Iterator[tuple[str, ...]]:
+    seen = _seen(told)
+    counted = {name for name, found in told.slowed_ns.items() if found.value}
+    for name in sorted(seen.keys() | counted):
+        slowed = told.slowed_ns.get(name)
+        known = slowed is not None and slowed.value is not None
+        held = duration(slowed.value / 1e9) if known and slowed and slowed.value else "not counted"
+        first, last = (clock(time) for time in seen[name]) if name in seen else ("", "")
+        yield f"GPU {gpu}", f"{words(name)} ({name})", held, first, last
+
+
+def _seen(told: GpuTrace) -> dict[str, tuple[float, float]]:
+    """First and last time of each reason."""
+    found: dict[str, tuple[float, float]] = {}
+    for time, bits in zip(told.time_s, told.columns.get("throttle_bits", ()), strict=False):
+        for name in reasons(int(bits or 0)):
+            if name not in _HARMLESS:
+                found[name] = (found.get(name, (time, time))[0], time)
+    return found
+
+
+def _paint(
+    drawn: Figure,
+    report: Report,
+    trace: Trace,
+    found: dict[int, tuple[Strip, ...]],
+    worst: dict[int, Verdict],
+) -> None:
+    panel = axes(drawn, LEFT, RIGHT, TOP, BOTTOM)
+    start, stop = span(report, trace)
+    width = WIDTH - LEFT - RIGHT
+    time_axis(panel, start, stop, width)
+    shade(panel, bands(report), width / (stop - start))
+    for row, those in enumerate(found.values()):
+        panel.axhline(row, color=COLOURS["line"], linewidth=0.6, zorder=1)
+        _row(panel, row, those, width / (stop - start))
+    panel.set_ylim(max(1, len(found)) - 0.5, -0.5)
+    panel.set_yticks(range(len(found)), [lane_name(gpu, worst) for gpu in found])
+
+
+def _row(panel: Axes, row: int, those: tuple[Strip, ...], per_second: float) -> None:
+    for reason in dict.fromkeys(strip.reason for strip in those):
+        mine = [(s.start_s, s.stop_s - s.start_s) for s in those if s.reason == reason]
+        tone = COLOURS[_LOOKS.get(reason, _OTHER)[1]]
+        panel.broken_barh(mine, (row - 0.3, 0.6), facecolor=tone, linewidth=0, zorder=2)
+    for strip in those:
+        if (strip.stop_s - strip.start_s) * per_second > _LETTER:
+            panel.text(
+                (strip.start_s + strip.stop_s) / 2,
+                row,
+                letter(strip.reason),
+                ha="center",
+                va="center",
+                fontsize=8,
+                weight="bold",
+                color=COLOURS["page"],
+                zorder=3,
+            )
+    # At the right once more, as a short strip has no room for its letter.
+    seen = sorted({letter(strip.reason) for strip in those})
+    panel.annotate(
+        "".join(seen),
+        (1, row),
+        xycoords=("axes fraction", "data"),
+        xytext=(4, 0),
+        textcoords="offset points",
+        va="center",
+        fontsize=8.5,
+        weight="bold",
+    )

@@ -1,0 +1,92 @@
+"""`jaxpad report`: the page from smoke.json and traces.json, the same bytes again."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from helpers import HOME, environ
+from jaxpad.errors import UsageError
+from jaxpad.report import Report, write
+from jaxpad.report_command import Options, report_command
+from test_report_samples import SHAPES, TRACES, every_shape
+
+
+def again(folder: Path) -> int:
+    return report_command(Options(dir=str(folder)))
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+@every_shape
+def test_shape_is_rebuilt_to_the_byte(report: Report, tmp_path: Path) -> None:
+    write(report, tmp_path)
+    before = contents(tmp_path)
+    (tmp_path / "report.html").unlink()
+    (tmp_path / "junit.xml").write_text("old")
+    assert again(tmp_path) == 0
+    assert contents(tmp_path) == before
+
+
+def test_traces_are_rebuilt_to_the_byte(tmp_path: Path) -> None:
+    write(SHAPES["lost GPU"], tmp_path, TRACES["lost GPU"])
+    before = contents(tmp_path)
+    (tmp_path / "report.html").unlink()
+    assert again(tmp_path) == 0
+    assert contents(tmp_path) == before
+
+
+SPOILT = {
+    "no JSON": ("smoke.json", "{", "smoke.json is damaged"),
+    "half a file": ("smoke.json", '{"schema": 2, "verdict": "pa', "smoke.json is damaged"),
+    "another schema": ("smoke.json", '{"schema": 1}', "this report has schema 1"),
+    "another file": ("smoke.json", "[]", "this report has schema None"),
+    "NaN": ("smoke.json", '{"schema": NaN}', "NaN is no number in JSON"),
+    "nested without end": ("smoke.json", "[" * 100_000, "smoke.json is damaged"),
+    "traces of another schema": ("traces.json", '{"schema": 9}', "these traces have schema 9"),
+    "no traces": ("traces.json", "\x00", "traces.json is damaged"),
+}
+
+
+@pytest.mark.parametrize(("name", "text", "sentence"), SPOILT.values(), ids=SPOILT)
+def test_spoilt_file_is_one_sentence(name: str, text: str, sentence: str, tmp_path: Path) -> None:
+    write(SHAPES["passed on the CPU"], tmp_path)
+    (tmp_path / name).write_text(text)
+    before = contents(tmp_path)
+    with pytest.raises(UsageError, match=sentence) as caught:
+        again(tmp_path)
+    assert "\n" not in str(caught.value)
+    assert contents(tmp_path) == before
+
+
+def test_folder_without_a_report(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"there is no .*smoke.json; name the folder"):
+        again(tmp_path)
+
+
+def test_no_text_at_all(tmp_path: Path) -> None:
+    (tmp_path / "smoke.json").write_bytes(b"\xff\xfe")
+    with pytest.raises(UsageError, match="is damaged"):
+        again(tmp_path)
+
+
+def test_command_line(tmp_path: Path) -> None:
+    write(SHAPES["failed"], tmp_path)
+    argv = [sys.executable, "-m", "jaxpad", "report", "--dir"]
+    done = subprocess.run(
+        [*argv, str(tmp_path)], env=environ(), cwd=HOME, capture_output=True, text=True
+    )
+    assert (done.returncode, done.stdout) == (0, "")
+    assert done.stderr == f"written: {tmp_path}/report.html\n"
+    assert json.loads((tmp_path / "smoke.json").read_text())["verdict"] == "fail"
+    wrong = subprocess.run(
+        [*argv, str(tmp_path / "x")], env=environ(), cwd=HOME, capture_output=True, text=True
+    )
+    assert wrong.returncode == 2
+    assert wrong.stderr.startswith("jaxpad: there is no ")
