@@ -53,7 +53,12 @@ def nvml_record(_c: Context, out: str = "nvml-recording.toml", json: bool = Fals
     perform("nvml_record", locals())
 
 
-@command(help={"seconds": "ask the command to end after this time; its report still comes"})
-def pod(_c: Context, seconds: str = "") -> None:
+@command(
+    help={
+        "seconds": "ask the command to end after this time; its report still comes",
+        "read": "run nothing: print what the log of a pod on stdin holds",
+    }
+)
+def pod(_c: Context, seconds: str = "", read: bool = False) -> None:
     """Run the jaxpad command behind `--`; its output comes out of a pod's log whole."""
     perform("pod_command", locals(), command=remainder())

@@ -1,4 +1,7 @@
-"""`pod -- COMMAND`: a jaxpad command in a pod, whose output comes out of the pod's log whole."""
+"""`pod -- COMMAND`: a jaxpad command in a pod, whose output comes out of the pod's log whole.
+
+`kubectl logs POD | jaxpad pod --read` gives that output back.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +15,8 @@ from dataclasses import dataclass
 from jaxpad import paths
 from jaxpad.containers import say
 from jaxpad.errors import UsageError
-from jaxpad.kubernetes import pack
+from jaxpad.kubernetes import Lost, pack, unpack
+from jaxpad.verdict import Verdict
 
 STOP_S = 30.0  # between asking the command to end and ending it
 _SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
@@ -23,6 +27,7 @@ class Options:
     """The words of the command line."""
 
     seconds: str = ""
+    read: bool = False
     command: tuple[str, ...] = ()
 
 
@@ -32,6 +37,8 @@ def pod_command(options: Options) -> int:
     What it says on stderr goes to the log as it is. A command that takes longer than
     `seconds` is asked to end as Kubernetes would ask it, and what it prints then still counts.
     """
+    if options.read:
+        return _read()
     limit = _limit(options.seconds)
     if not options.command:
         raise UsageError("there is no command: put it behind --, as in pod -- smoke --json")
@@ -40,6 +47,16 @@ def pod_command(options: Options) -> int:
         sys.stdout.write(f"{line}\n")
         sys.stdout.flush()
     return code if code >= 0 else 128 - code
+
+
+def _read() -> int:
+    """From a log on stdin to the text in it."""
+    try:
+        sys.stdout.write(unpack(sys.stdin.buffer.read().decode(errors="replace")))
+    except Lost as lost:
+        say(f"jaxpad: {lost}")
+        return Verdict.INCONCLUSIVE.exit_code
+    return 0
 
 
 def _limit(text: str) -> float | None:

@@ -13,15 +13,14 @@ from jaxpad.kubernetes._pods import Pods
 from jaxpad.kubernetes._state import Pod, parse, reasons
 
 UNREACHABLE_S = 180.0  # without an answer from the cluster, and we give up
+PAUSE_S = 2.0  # between two looks; longer for many pods, whose list takes longer, too
 _READERS = 8
 _AGAIN_S = 2.0  # before a log is asked for once more
 Ended = Callable[[int, Ending, str], None]  # index, how it ended, its log
 Waiting = Callable[[Mapping[int, Followed]], None]
 
 
-def follow(
-    kube: Kubectl, pods: Pods, ended: Ended, waiting: Waiting, pause_s: float | None = None
-) -> None:
+def follow(kube: Kubectl, pods: Pods, ended: Ended, waiting: Waiting) -> None:
     """Call `ended` once for every index of the job, in the order in which they end.
 
     Calls `waiting` after every look. Polls, since a watch that breaks has to be mended by
@@ -30,7 +29,7 @@ def follow(
     """
     patience = Patience(pods.wait_s, pods.seconds)
     left = {index: Followed(time.monotonic()) for index in range(pods.count)}
-    pause = pause_s if pause_s is not None else min(10.0, 2 + pods.count / 250)
+    pause = min(5 * PAUSE_S, PAUSE_S + pods.count / 250)
     with ThreadPoolExecutor(_READERS) as readers:
         while left:
             seen = _look(kube, pods)

@@ -79,8 +79,8 @@ def _container(pods: Pods) -> Manifest:
     return {
         "name": CONTAINER,
         "image": pods.image,
-        "args": list(pods.command),
-        "env": [_node_name(), *({"name": k, "value": v} for k, v in pods.environ.items())],
+        "args": [_literal(word) for word in pods.command],
+        "env": [_node_name(), *(_variable(*one) for one in pods.environ.items())],
         "resources": _resources(pods.gpus),
         "securityContext": {
             "allowPrivilegeEscalation": False,
@@ -88,6 +88,15 @@ def _container(pods: Pods) -> Manifest:
         },
         "volumeMounts": _mounts(pods),
     }
+
+
+def _variable(name: str, value: str) -> Manifest:
+    return {"name": name, "value": _literal(value)}
+
+
+def _literal(text: str) -> str:
+    """Kubernetes puts a variable's value where a text has $(NAME)."""
+    return text.replace("$", "$$")
 
 
 def _node_name() -> Manifest:

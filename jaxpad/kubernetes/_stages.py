@@ -51,7 +51,7 @@ class Whole:
         return overall(found)
 
 
-def whole(plan: Plan, pause_s: float | None = None) -> Whole:
+def whole(plan: Plan) -> Whole:
     """Run both stages and delete all that they made.
 
     A signal ends them early, and what is known so far is the answer. Raises UsageError where
@@ -60,7 +60,7 @@ def whole(plan: Plan, pause_s: float | None = None) -> Whole:
     for folder in (plan.nodes, plan.logs):
         folder.mkdir(parents=True, exist_ok=True)
     clear(plan.nodes)
-    run = _Run(plan, pause_s)
+    run = _Run(plan)
     with interruptible():
         try:
             run.go()
@@ -75,9 +75,8 @@ def whole(plan: Plan, pause_s: float | None = None) -> Whole:
 
 
 class _Run:
-    def __init__(self, plan: Plan, pause_s: float | None) -> None:
+    def __init__(self, plan: Plan) -> None:
         self._plan = plan
-        self._pause_s = pause_s
         self._told = Told(total=plan.count)
         self._made: set[str] = set()  # kinds of objects
         self._verdicts: dict[str, Verdict] = {}
@@ -95,7 +94,7 @@ class _Run:
         except Refused as error:
             self.delete(quiet=True)  # a part of it may have been taken
             raise UsageError(f"the cluster takes no job from jaxpad: {error}") from error
-        follow(self._plan.kube, pods, self._ended, self._told.waiting, self._pause_s)
+        follow(self._plan.kube, pods, self._ended, self._told.waiting)
         self.delete()
         passed = [name for name, verdict in self._verdicts.items() if not verdict.exit_code]
         if len(passed) < 2:
@@ -133,7 +132,7 @@ class _Run:
             self._second = Second(None, f"the cluster takes no multi-process job: {error}")
             return
         self._ranks = {rank: f"pod-{rank}" for rank in range(pods.count)}
-        follow(self._plan.kube, pods, self._spoke, self._told.waiting, self._pause_s)
+        follow(self._plan.kube, pods, self._spoke, self._told.waiting)
         self._second = Second(self._merged())
 
     def _spoke(self, rank: int, ending: Ending, log: str) -> None:

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from typing import Any
 
 import yaml
 
 from jaxpad.kubernetes._pod import Manifest
+
+
+# To the library's YAML 1.1 the text 1e3 is no number; to kubectl's 1.2 it is.
+_LIKE_A_NUMBER = re.compile(r"[-+]?\.?[0-9][0-9a-fox_.+-]*")
 
 
 class _Dumper(yaml.SafeDumper):
@@ -18,6 +23,13 @@ class _Dumper(yaml.SafeDumper):
 
     def ignore_aliases(self, data: Any) -> bool:  # noqa: ARG002
         return True
+
+    def represent_str(self, data: str) -> yaml.ScalarNode:
+        style = "'" if _LIKE_A_NUMBER.fullmatch(data.lower()) else None
+        return self.represent_scalar("tag:yaml.org,2002:str", data, style=style)
+
+
+_Dumper.add_representer(str, _Dumper.represent_str)
 
 
 def to_yaml(manifests: Iterable[Manifest]) -> str:
