@@ -10,7 +10,6 @@ import yaml
 
 from jaxpad.kubernetes._pod import Manifest
 
-
 # To the library's YAML 1.1 the text 1e3 is no number; to kubectl's 1.2 it is.
 _LIKE_A_NUMBER = re.compile(r"[-+]?\.?[0-9][0-9a-fox_.+-]*")
 
