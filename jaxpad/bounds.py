@@ -13,7 +13,7 @@ from jaxpad.errors import UsageError
 from jaxpad.paths import CONFIGS
 from jaxpad.profiles import did_you_mean, listed
 
-SHIPPED = tuple(CONFIGS / f"{name}.toml" for name in ("health", "throughput", "fleet"))
+SHIPPED = tuple(CONFIGS / f"{name}.toml" for name in ("health", "throughput", "fleet", "multi"))
 
 
 @dataclass(frozen=True)

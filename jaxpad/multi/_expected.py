@@ -17,3 +17,4 @@ class Expected:
     devices: int | None = None  # of each process
     platform: str = ""  # gpu or cpu
     nodes: tuple[str, ...] = ()
+    run: str = ""  # of the records to take; others are set aside

@@ -11,6 +11,20 @@ from jaxpad.verdict import Verdict, overall
 
 SCHEMA_VERSION = 1
 STAGES = ("start", "join", "devices", "compare", "clock", "correct", "speed", "pairs", "leave")
+# Questions about all processes at once: a failure is not the fault of whoever reports it.
+SHARED = (
+    "processes",
+    "devices",
+    "device kind",
+    "versions",
+    "profile",
+    "XLA flags",
+    "clock",
+    "start",
+    "in step",
+    "bandwidth",
+    "pairs",
+)
 ENDS = ("finished", "raised", "died", "stopped", "cancelled")
 
 
@@ -36,12 +50,17 @@ class Identity:
 
 @dataclass(frozen=True)
 class Check:
-    """One question, as this process answers it."""
+    """One question, as this process answers it.
+
+    `odd` are the ranks that a failure is laid to; with `sure` False it is one of them.
+    """
 
     name: str
     verdict: Verdict
     reason: str
     remedy: str = ""
+    odd: tuple[int, ...] = ()
+    sure: bool = True
 
 
 @dataclass(frozen=True)
@@ -95,6 +114,8 @@ class Record:
     pid: int
     launcher: str  # "slurm", "kubernetes", ...
     began: float
+    run: str = ""  # tells this run from another in the same folder
+    arrived: float | None = None  # when it was ready to meet the others
     nodes: tuple[str, ...] = ()  # of the job, as the scheduler lists them
     identity: Identity = field(default_factory=Identity)
     platform: str | None = None  # where JAX computes; None: not known yet
@@ -111,9 +132,17 @@ class Record:
 
     @property
     def verdict(self) -> Verdict:
-        """Of this process alone: peers that keep it from its end leave it inconclusive."""
+        """The worst answer; peers that keep it from its end leave it inconclusive."""
+        return overall((self._ending, *(check.verdict for check in self.checks)))
+
+    @property
+    def own_verdict(self) -> Verdict:
+        """The same without the questions about all processes at once."""
+        own = (check.verdict for check in self.checks if check.name not in SHARED)
+        return overall((self._ending, *own))
+
+    @property
+    def _ending(self) -> Verdict:
         if self.end is None or self.end.how in ("stopped", "cancelled") or self.end.for_a_peer:
-            ending = Verdict.INCONCLUSIVE
-        else:
-            ending = Verdict.PASS if self.end.how == "finished" else Verdict.FAIL
-        return overall((ending, *(check.verdict for check in self.checks)))
+            return Verdict.INCONCLUSIVE
+        return Verdict.PASS if self.end.how == "finished" else Verdict.FAIL

@@ -19,6 +19,7 @@ class Fault(enum.StrEnum):
 
     NOT_STARTED = "did not start"
     DIED = "died"
+    UNREACHED = "does not reach the coordinator, or is not reached"
     HUNG = "hung or late"
     RAISED = "ended with an error"
     DIFFERS = "differs from its peers"
@@ -29,12 +30,13 @@ class Fault(enum.StrEnum):
 
 @dataclass(frozen=True)
 class Blame:
-    """Who is at fault; `ranks` is empty where it is the node or its link as a whole."""
+    """Who is at fault. `sure` is False where it is this node or another that is named."""
 
     node: str
     ranks: tuple[int, ...]
     fault: Fault
     why: str
+    sure: bool = True
 
 
 @dataclass(frozen=True)

@@ -3,16 +3,30 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+import sys
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
 
+from jaxpad import bounds, devices, facts, host, platforms, profiles
+from jaxpad.multi import _keep
+from jaxpad.multi._child import start, told_end
 from jaxpad.multi._disturb import Disturb
-from jaxpad.multi._options import Options
+from jaxpad.multi._expected import Expected
+from jaxpad.multi._merge import merge
+from jaxpad.multi._options import Options, Wanted, wanted
+from jaxpad.multi._place import find, local_devices
 from jaxpad.multi._read import MARK
+from jaxpad.multi._record import Identity, Record, Stage
+from jaxpad.multi._summary import of_record
+from jaxpad.multi._teller import Teller
+from jaxpad.multi._watch import Watcher
+from jaxpad.multi._world import Job
 
-__all__ = ["MARK", "main"]
-
+__all__ = ["MARK", "main", "show"]
 
 _NONE = Disturb()
+_JOIN_MORE_S = 30.0  # JAX's own limit comes first
 
 
 def main(
@@ -22,4 +36,105 @@ def main(
 
     Raises UsageError where this is no process of a job, or an option is none.
     """
-    raise NotImplementedError
+    if options.read:
+        return show(options)
+    job = _job(options, environ, disturb)
+
+    def now() -> float:
+        return time.time() + disturb.clock_s
+
+    first = _first(job, disturb, now())
+    keep = _keeper(job.out)
+    keep(first)
+    child = start(lambda pipe: _work(job, first, pipe, now))
+    record = Watcher(child, first, keep, _limit(job.wanted), now).until_end()
+    if options.json:
+        sys.stdout.write(f"{MARK}{_keep.text(record)}\n")
+    else:
+        sys.stdout.write("".join(f"{line}\n" for line in of_record(record)))
+    sys.stdout.flush()
+    return record.verdict.exit_code
+
+
+def _job(options: Options, environ: Mapping[str, str], disturb: Disturb) -> Job:
+    asked, place = wanted(options), find(environ)
+    driver = facts.read_driver(environ)
+    expected = platforms.expect(options.platform, environ, host.gpu_evidence(), driver)
+    return Job(
+        place=place,
+        wanted=asked,
+        expected=expected,
+        bounds=bounds.load(Path(options.thresholds) if options.thresholds else None),
+        local_devices=local_devices(place, environ) if expected.platform == "gpu" else None,
+        pairwise=options.pairwise,
+        out=_keep.folder(Path(options.out)).resolve(),
+        environ=environ,
+        disturb=disturb,
+    )
+
+
+def _first(job: Job, disturb: Disturb, now: float) -> Record:
+    """The record before anything has been done."""
+    place = job.place
+    return Record(
+        rank=place.rank,
+        processes=place.processes,
+        node=place.node,
+        pid=os.getpid(),
+        launcher=place.launcher,
+        began=now,
+        run=place.run,
+        nodes=place.nodes,
+        identity=disturb.identity(identity(job.environ)),
+        stage=Stage(since=now),
+    )
+
+
+def identity(environ: Mapping[str, str]) -> Identity:
+    """What this process runs with, and its peers should too."""
+    return Identity(
+        versions=devices.installed(),
+        profile=profiles.in_force(environ),
+        xla_flags=environ.get("XLA_FLAGS", "")[:8000],
+    )
+
+
+def _work(job: Job, first: Record, pipe: int, now: Callable[[], float]) -> None:
+    from jaxpad.multi._work import work
+
+    told_end(lambda tell: work(job, tell), Teller(first, pipe, now, job.disturb))
+
+
+def _limit(asked: Wanted) -> Callable[[Stage], float]:
+    """Seconds that a stage may take. Waiting for all has a limit of JAX's own."""
+
+    def limit(stage: Stage) -> float:
+        return asked.join_s + _JOIN_MORE_S if stage.name == "join" else asked.limit_s
+
+    return limit
+
+
+def _keeper(folder: Path) -> Callable[[Record], None]:
+    """A folder that is full or gone must not end the run: its log still says how it went."""
+
+    def keep(record: Record) -> None:
+        try:
+            _keep.keep(folder, record)
+        except OSError as error:
+            sys.stderr.write(f"jaxpad: {folder} cannot be written: {error.strerror}\n")
+
+    return keep
+
+
+def show(options: Options) -> int:
+    """Say what the processes of an earlier run wrote, and return the exit code of it all."""
+    asked = wanted(options)
+    platform = options.platform if options.platform != "auto" else ""
+    report = merge(Path(options.out), Expected(asked.processes, asked.devices, platform))
+    if options.json:
+        import json
+
+        sys.stdout.write(f"{json.dumps(report.to_json(), indent=2)}\n")
+    else:
+        sys.stdout.write("".join(f"{line}\n" for line in report.summary))
+    return report.exit_code

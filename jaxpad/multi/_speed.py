@@ -1,0 +1,125 @@
+"""Busbw of each collective over message sizes, and who keeps the others waiting.
+
+A call takes each process from its own start to the end that all share, so the shortest time
+is the transfer's and the rest of a longer one is waiting for a late peer. The rate is from
+the shortest, as JAX-Toolbox takes it; the process that waits less than the others is late.
+"""
+
+from __future__ import annotations
+
+import json
+import statistics
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+from jax.sharding import Mesh
+
+from jaxpad.multi import _collectives as collectives, _odd
+from jaxpad.multi._compare import answer
+from jaxpad.multi._exchange import exchange
+from jaxpad.multi._record import Rate
+from jaxpad.multi._world import World
+
+MIB = 1 << 20
+_GPU_SIZES = tuple(MIB << shift for shift in (0, 2, 4, 6, 8, 10))  # 1 MiB to 1 GiB
+_CPU_SIZES = (MIB, 4 * MIB)
+_SHARE = 16  # a message is at most this part of the memory: operand, result, the next ones
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is timed. Warm-up calls build NCCL's channels."""
+
+    sizes: tuple[int, ...]
+    warm_up: int
+    calls: int
+
+
+def plan(world: World) -> Plan:
+    """The same on every process: by the least memory of all."""
+    if not world.gpu:
+        return Plan(_CPU_SIZES, warm_up=1, calls=5)
+    memory = min((peer.memory for peer in world.peers if peer.memory), default=0)
+    sizes = tuple(size for size in _GPU_SIZES if size * _SHARE <= (memory or 16 << 30))
+    return Plan(sizes, warm_up=5, calls=20)
+
+
+def speed(world: World, mesh: Mesh) -> None:
+    """The rates, and a check of who came late to the calls."""
+    if mesh.devices.size < 2:
+        return
+    what = plan(world)
+    cases = [(kind, size) for kind in collectives.KINDS for size in what.sizes]
+    own = [_case(world, mesh, what, kind, size) for kind, size in cases]
+    world.tell.step("speed", "compare the times", together=True)
+    all_times = [json.loads(text) for text in exchange(json.dumps(own))]
+    shortest = [min(times) for times in zip(*all_times, strict=True)]
+    rates = [
+        Rate(kind, size, busbw(kind, size, mesh.devices.size, seconds), what.calls)
+        for (kind, size), seconds in zip(cases, shortest, strict=True)
+    ]
+    world.tell.tell(rates=tuple(rates))
+    _late(world, all_times)
+
+
+def busbw(kind: str, size: int, devices: int, seconds: float) -> float:
+    """GB/s on the bus for `size` bytes in `seconds`."""
+    return size * collectives.bus_factor(kind, devices) / 1e9 / max(seconds, 1e-9)
+
+
+def _case(world: World, mesh: Mesh, what: Plan, kind: str, size: int) -> float:
+    """The median seconds of a call, as this process sees it."""
+    world.tell.step("speed", f"{kind} of {size // MIB} MiB", together=True)
+    call = caller(mesh, kind, size)
+    for _ in range(what.warm_up):
+        jax.block_until_ready(call())
+    return statistics.median(_timed(world, call) for _ in range(what.calls))
+
+
+def caller(mesh: Mesh, kind: str, size: int) -> Callable[[], Any]:
+    """A call of the collective, each time on other data: one of two, or the last but one sum.
+
+    Sums grow beyond float32 after some calls; the time of a transfer does not depend on it.
+    """
+    run = collectives.jitted(kind, mesh)
+    elements = _elements(kind, size, int(mesh.devices.size))
+    operands = deque(collectives.operand(mesh, elements, turn) for turn in range(2))
+
+    def call() -> Any:
+        given = operands.popleft()
+        result = run(given)
+        operands.append(result if kind == "all_reduce" else given)  # it has donated its own
+        return result
+
+    return call
+
+
+def _elements(kind: str, size: int, devices: int) -> int:
+    """What one device puts in: a multiple of the devices, at least one for each."""
+    elements = size // 4 // (devices if kind == "all_gather" else 1)
+    return max(elements - elements % devices, devices)
+
+
+def _timed(world: World, call: Callable[[], Any]) -> float:
+    world.job.disturb.call()
+    before = time.perf_counter()
+    jax.block_until_ready(call())
+    return time.perf_counter() - before
+
+
+def _late(world: World, times: Sequence[Sequence[float]]) -> None:
+    """Who waits for nobody while the others wait: the late one, by the mean of all cases."""
+    bound = world.job.bounds["straggle_most"]
+    lags = {rank: -statistics.mean(each) for rank, each in enumerate(times)}
+    highest = statistics.median_low(lags.values())
+    odd = _odd.by_lag("comes to each collective", lags, world.nodes, bound.value)
+    well = (
+        f"nobody is more than {bound.value:g} s late (most: {max(lags.values()) - highest:.2g} s)"
+    )
+    answer(
+        world, "in step", odd, well, "look for another program on that node: jaxpad health --idle"
+    )

@@ -1,0 +1,41 @@
+"""All that the worker does, stage by stage, in the same order on every process."""
+
+from __future__ import annotations
+
+from jaxpad.multi._clock import clock
+from jaxpad.multi._compare import compare
+from jaxpad.multi._join import join, start
+from jaxpad.multi._look import look
+from jaxpad.multi._teller import Teller
+from jaxpad.multi._world import Job, World
+
+
+def work(job: Job, tell: Teller) -> None:
+    """Run every check. Raises what JAX raises."""
+    world = World(job, tell)
+    start(world)
+    join(world)
+    world = compare(world, look(world))
+    clock(world)
+    _collectives(world)
+    tell.step("leave", "leave together", together=True)
+    import jax
+
+    jax.distributed.shutdown()
+
+
+def _collectives(world: World) -> None:
+    import jax
+
+    from jaxpad.multi._collectives import mesh
+    from jaxpad.multi._correct import correct
+    from jaxpad.multi._network import network
+    from jaxpad.multi._pairs import pairs
+    from jaxpad.multi._speed import speed
+
+    everywhere = mesh(sorted(jax.devices(), key=lambda one: (one.process_index, one.id)))
+    correct(world, everywhere)
+    speed(world, everywhere)
+    network(world)
+    if world.job.pairwise:
+        pairs(world, everywhere)
