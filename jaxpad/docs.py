@@ -39,6 +39,7 @@ def tables(home: Path) -> dict[str, Callable[[], str]]:
     return {
         "checks": lambda: checks_table(home / "smoke_tests"),
         "fields": fields.table,
+        "fleet": lambda: fields.table("fleet/fleet"),
         "profiles": profiles_table,
         "measured": lambda: measured_table(home / "benchmarks" / "results.json"),
         "builds": lambda: matrix.builds(matrix.read()),

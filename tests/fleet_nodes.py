@@ -12,7 +12,7 @@ from pathlib import Path
 from random import Random
 
 import report_nodes
-from jaxpad.report import CheckResult, Device, EffectiveFlag, Fact, Report, XlaFlags, to_json
+from jaxpad.report import CheckResult, Device, EffectiveFlag, Fact, Rate, Report, XlaFlags, to_json
 from jaxpad.verdict import Verdict
 from test_report_samples import CPU, FLAGS, GPU, PASSED_GPU
 
@@ -79,12 +79,13 @@ def cpu(name: str, *changes: Change) -> Report:
 def slow(factor: float, gpu: int = 1) -> Change:
     """One GPU that is slower by `factor` in all it computes, and holds to its gates."""
 
+    def slowed(rate: Rate) -> Rate:
+        return replace(rate, median=rate.median * factor) if rate.device == gpu else rate
+
     def change(given: Report) -> Report:
-        rates = tuple(
-            replace(rate, median=rate.median * factor) if rate.device == gpu else rate
-            for rate in given.rates
-        )
-        return replace(given, rates=rates, judgements=())
+        judgements = (replace(one, rate=slowed(one.rate)) for one in given.judgements)
+        rates = tuple(map(slowed, given.rates))
+        return replace(given, rates=rates, judgements=tuple(judgements))
 
     return change
 

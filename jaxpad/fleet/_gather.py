@@ -68,7 +68,9 @@ def _refused(entry: os.DirEntry[str]) -> Refused | None:
 
 def _set_copies_aside(found: Gathered) -> None:
     """A report may lie in two folders, of which at most one is its node's."""
-    copies = {one.name: why for one, why in _copies(found.digests)}
+    copies: dict[str, str] = {}
+    for one, why in _copies(found.digests):
+        copies.setdefault(one.name, why)
     found.digests = [one for one in found.digests if one.name not in copies]
     found.set_aside |= {name: Refused(why) for name, why in copies.items()}
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shlex
 from collections.abc import Iterable
+from functools import lru_cache
 
 from jaxpad.errors import UsageError
 from jaxpad.report._text import plain
@@ -29,7 +30,12 @@ def quoted(name: str) -> str:
 def brief(text: str, most: int) -> str:
     """Text from elsewhere in one printable line, cut where it is longer than `most`."""
     # Cut first: what comes may be megabytes, and no line is made longer by cleaning it.
-    line = " ".join(plain(text[: 4 * most]).split())
+    return _brief(text[: 4 * most], most)
+
+
+@lru_cache(5000)  # the names of checks are the same in all reports
+def _brief(text: str, most: int) -> str:
+    line = " ".join(plain(text).split())
     return line if len(line) <= most else f"{line[: most - 1]}…"
 
 

@@ -14,7 +14,7 @@ from jaxpad.report import Report, from_json
 DEEPEST = 32  # a report nests 7 deep
 MOST_VALUES = 1_000_000  # Python takes 60 bytes for what is 3 in the file
 MOST_DIGITS = 20  # of a whole number; int() alone takes thousands
-_OUTSIDE = bytes(set(range(256)) - set(b"[]{}"))
+_NO_MARKS = bytes(set(range(256)) - set(b'[]{},"'))
 
 
 def parse(data: bytes) -> Report:
@@ -37,10 +37,11 @@ def _hold_shape(data: bytes) -> None:
     All in C: strings are cut out, and brackets that close each other taken away layer by
     layer. What then remains is deeper than that, or not closed.
     """
-    bare = b"".join(data.replace(rb"\\", b"").replace(rb"\"", b"").split(b'"')[::2])
-    if bare.count(b",") > MOST_VALUES:
+    marks = data.replace(rb"\\", b"").replace(rb"\"", b"").translate(None, _NO_MARKS)
+    bare = b"".join(marks.split(b'"')[::2])
+    brackets = bare.replace(b",", b"")
+    if len(bare) - len(brackets) > MOST_VALUES:
         raise Refused(f"it has more than {MOST_VALUES:,} values")
-    brackets = bare.translate(None, _OUTSIDE)
     for _ in range(DEEPEST):
         if not brackets:
             return

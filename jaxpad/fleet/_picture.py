@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from jaxpad.fleet._model import Distribution, Outlier
-from jaxpad.report._canvas import Chart, axes, label
+from jaxpad.report._canvas import WIDTH, Chart, axes, label
 from jaxpad.report._figures import brief, plural
 from jaxpad.report._svg import COLOURS
 from jaxpad.report._tags import Html, table
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 
 HEIGHT = 150.0  # CSS pixels
 NAMED = 3  # outliers with a label in the picture; the table has all
+NAME, UNIT = 100.0, 120.0  # CSS pixels that a label may take
 
 
 @dataclass(frozen=True)
@@ -100,7 +102,7 @@ def _scale(panel: Axes, numbers: Distribution, top: int) -> None:
     panel.grid(axis="y")
     panel.set_axisbelow(True)
     panel.axvline(numbers.median, color=COLOURS["ink"], linewidth=1, linestyle=(0, (3, 2)))
-    unit = f", {label(numbers.unit, 30)}" if numbers.unit else ""
+    unit = f", {label(numbers.unit, UNIT)}" if numbers.unit else ""
     panel.set_title(
         f"how many, by value{unit}; dashed: median", loc="left", fontsize=8.5, pad=20
     ).set_color(COLOURS["quiet"])
@@ -119,16 +121,27 @@ def _mark(panel: Axes, spread: Spread) -> None:
         transform=across,
         clip_on=False,
     )
-    first = spread.outside[0]
-    left = first.value < (spread.numbers.least + spread.numbers.most) / 2
-    panel.annotate(
-        label(_where(first), 26),
-        (first.value, 1.03),
-        xycoords=across,
-        xytext=(6 if left else -6, 0),
-        textcoords="offset points",
-        ha="left" if left else "right",
-        va="center",
-        fontsize=8.5,
-        color=COLOURS["fail"],
-    )
+    for each in _apart(spread):
+        left = each.value < (spread.numbers.least + spread.numbers.most) / 2
+        panel.annotate(
+            label(_where(each), NAME),
+            (each.value, 1.03),
+            xycoords=across,
+            xytext=(6 if left else -6, 0),
+            textcoords="offset points",
+            ha="left" if left else "right",
+            va="center",
+            fontsize=8.5,
+            color=COLOURS["fail"],
+        )
+
+
+def _apart(spread: Spread) -> Iterator[Outlier]:
+    """Of the farthest those whose names do not run into one another."""
+    numbers, kept = spread.numbers, list[float]()
+    whole = numbers.most - numbers.least or 1.0
+    for each in spread.named:
+        across = (each.value - numbers.least) / whole * WIDTH
+        if all(abs(across - other) > NAME + 12 for other in kept):
+            kept.append(across)
+            yield each

@@ -9,7 +9,6 @@ from jaxpad.fleet._model import Drift, Fleet, Problem
 from jaxpad.report._figures import plural
 from jaxpad.verdict import Verdict
 
-
 KEEP = "Nothing to drain. Keep fleet.json to compare with after the next change of driver or image"
 
 

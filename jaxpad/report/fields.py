@@ -13,16 +13,16 @@ from typing import Any
 Schema = Mapping[str, Any]
 
 
-def schema() -> dict[str, Any]:
-    """The JSON Schema of smoke.json, a fresh copy."""
-    text = (resources.files(__package__) / "smoke.schema.json").read_text(encoding="utf-8")
+def schema(name: str = "report/smoke") -> dict[str, Any]:
+    """The JSON Schema of smoke.json, or that of another name, a fresh copy."""
+    text = (resources.files("jaxpad") / f"{name}.schema.json").read_text(encoding="utf-8")
     content: dict[str, Any] = json.loads(text)
     return content
 
 
-def table() -> str:
+def table(name: str = "report/smoke") -> str:
     """Every field as a row of a Markdown table: path, type, meaning."""
-    whole = schema()
+    whole = schema(name)
     rows = (
         f"| `{path}` | {_type(part)} | {_meaning(part)} |" for path, part in _fields(whole, whole)
     )
