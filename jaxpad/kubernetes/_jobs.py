@@ -106,5 +106,9 @@ def _indexed(pods: Pods) -> Manifest:
 
 def _joined(pods: Pods, coordinator: str) -> Pods:
     """What `jaxpad multi` reads, beside the JOB_COMPLETION_INDEX of every Indexed Job."""
-    joined = {"JAXPAD_COORDINATOR": f"{coordinator}:{PORT}", "JAXPAD_PROCESSES": str(pods.count)}
+    joined = {
+        "JAXPAD_COORDINATOR": f"{coordinator}:{PORT}",
+        "JAXPAD_PROCESSES": str(pods.count),
+        "JAXPAD_RUN": pods.run,
+    }
     return replace(pods, environ={**pods.environ, **joined})

@@ -105,9 +105,14 @@ class Plan:
 
     def _multi_words(self, count: int) -> list[str]:
         words = [*self._shared_words(), "--out", "/tmp/multi-report"]  # noqa: S108 - the pod's own
-        words += ["--expect-processes", str(count)]
+        words += ["--expect-processes", str(count), "--join", str(self._join_s)]
         words += ["--expect-devices", str(self.gpus)] if self.gpus else []
         return [*words, *(["--pairwise"] if self.wanted.pairwise else [])]
+
+    @property
+    def _join_s(self) -> int:
+        """Pods do not start at once: a node may have the image still to unpack."""
+        return max(60, min(180, int(self.wanted.wait_s)))
 
     def _shared_words(self) -> list[str]:
         words = ["--platform", self.suite.platform, "--limit", f"{self.suite.limit:g}"]

@@ -147,7 +147,8 @@ class _Run:
     def _merged(self) -> MultiReport:
         """What the processes say, held to what was started."""
         suite, ranks = self._plan.suite, tuple(self._ranks.values())
-        expected = Expected(len(ranks), self._plan.gpus or None, suite.platform, ranks)
+        run, gpus = self._plan.name, self._plan.gpus or None
+        expected = Expected(len(ranks), gpus, suite.platform, ranks, run)
         return multi.merge(multi.read_logs(self._spoken), expected)
 
     def stop(self, why: str) -> None:
