@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
+import secrets
 import shlex
+import shutil
+import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -15,10 +19,11 @@ import yaml
 
 import fake_kubectl
 import fleet_nodes
+from helpers import HOME, environ
 from jaxpad import multi, smoke_kubernetes
 from jaxpad.cluster import Cluster
 from jaxpad.errors import UsageError
-from jaxpad.kubernetes import _follow, _judge, _kubectl, _stages, pack
+from jaxpad.kubernetes import _follow, _judge, _kubectl, pack
 from jaxpad.multi import MARK, End, Identity, Record
 from jaxpad.multi._record import SCHEMA_VERSION
 from jaxpad.multi._wire import dump
@@ -30,6 +35,11 @@ IMAGE = "registry.example.com/jaxpad:1"
 FORBIDDEN = (
     'Error from server (Forbidden): error when creating "STDIN": jobs.batch is forbidden: User '
     '"ci" cannot create resource "jobs" in API group "batch" in the namespace "ml"'
+)
+NO_SERVER = (
+    'error: error validating "STDIN": error validating data: failed to download openapi: Get '
+    '"http://localhost:8080/openapi/v2?timeout=30s": dial tcp 127.0.0.1:8080: connect: connection '
+    "refused; if you choose to ignore these errors, turn validation off with --validate=false"
 )
 State = dict[str, Any]
 
@@ -70,10 +80,11 @@ class Cluster_:  # noqa: N801 - not the options of that name
             (self.folder / "logs" / f"{stage}-{len(pods)}.log").write_text(log)
         pods.append(list(states))
 
-    def node(self, name: str, report: Report | None = None) -> None:
+    def node(self, name: str, report: Report | None = None, *, at_once: bool = False) -> None:
         """A node that is tested and says what is in its report."""
         found = report or fleet_nodes.cpu(name)
-        self.pod(life(name, found.verdict.exit_code), log_of(found))
+        states = life(name, found.verdict.exit_code)
+        self.pod(states[-1:] if at_once else states, log_of(found))
 
     def process(self, name: str, record: Record, code: int = 0) -> None:
         """A process of the second stage."""
@@ -141,7 +152,7 @@ def cluster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Cluster_:
     monkeypatch.setenv("FAKE_KUBECTL", str(folder))
     monkeypatch.setattr(_follow, "PAUSE_S", 0.01)
     monkeypatch.setattr(_follow, "_AGAIN_S", 0.01)
-    monkeypatch.setattr(smoke_kubernetes.secrets, "token_hex", lambda _: "0a1b2c3d")
+    monkeypatch.setattr(secrets, "token_hex", lambda _: "0a1b2c3d")
     monkeypatch.chdir(tmp_path)
     return Cluster_(folder)
 
@@ -229,7 +240,7 @@ def test_node_that_fails(cluster: Cluster_, run: Run) -> None:
 
 
 def test_pod_that_stays_pending(cluster: Cluster_, run: Run) -> None:
-    cluster.node("gpu-a")
+    cluster.node("gpu-a", at_once=True)
     cluster.pod([pending()])
     ran = run(wait_s=0.2)
     assert ran.code == 3
@@ -248,7 +259,7 @@ def test_pod_that_was_never_made(cluster: Cluster_, run: Run) -> None:
             "lastTimestamp": "2027",
         },
     ]
-    cluster.node("gpu-a")
+    cluster.node("gpu-a", at_once=True)
     cluster.pod([None])
     ran = run(wait_s=0.2)
     assert ran.code == 3
@@ -369,6 +380,7 @@ def test_no_right_in_the_middle(cluster: Cluster_, run: Run) -> None:
     ("words", "sentence"),
     [
         ("The connection to the server localhost:8080 was refused", "kubectl cluster-info"),
+        (NO_SERVER, "connection refused; see `kubectl cluster-info`"),
         ("error: You must be logged in to the server (Unauthorized)", "log in again"),
         ('error: context "lab" does not exist', "does not exist"),
         (
@@ -453,12 +465,10 @@ def test_process_that_dies(cluster: Cluster_, run: Run) -> None:
 
 
 def test_process_that_never_starts(cluster: Cluster_, run: Run) -> None:
-    for rank, name in enumerate(("gpu-a", "gpu-b")):
-        cluster.node(name)
-        if not rank:
-            cluster.process(name, process(rank, name))
-    cluster.pod([pending("0/3 nodes are available")], stage="multi")
-    ran = run(wait_s=0.5)
+    for name in ("gpu-a", "gpu-b"):
+        cluster.node(name, at_once=True)
+        cluster.pod([pending("0/3 nodes are available")], stage="multi")
+    ran = run(wait_s=0.2)
     assert ran.code == 3
     assert "0/3 nodes are available" in ran.said
 
@@ -549,5 +559,48 @@ def test_platform(gpus: int | None, requested: str, platform: str) -> None:
 
 def test_calls_end(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(_kubectl, "_LIMIT_S", 0.1)
-    with pytest.raises(_stages.Refused, match="gave no answer"):
+    with pytest.raises(_kubectl.Refused, match="gave no answer"):
         _kubectl.ask(["sleep", "5"])
+
+
+KUBE = _kubectl.Kubectl("ml", ("--server=http://127.0.0.1:1",))
+
+
+@pytest.mark.skipif(not shutil.which("kubectl"), reason="kubectl is not installed")
+@pytest.mark.parametrize(
+    "argv",
+    [
+        KUBE.create_argv(),
+        KUBE.pods_argv("run", "nodes"),
+        KUBE.logs_argv("pod"),
+        KUBE.events_argv("job"),
+        KUBE.delete_argv("run", ["jobs.batch", "services"]),
+    ],
+    ids=lambda argv: argv[4],
+)
+def test_real_kubectl_knows_the_options(argv: list[str]) -> None:
+    """It comes as far as looking for a server, which is not there."""
+    given = (HOME / "configs/clusters/kubernetes/multi.yaml").read_text()
+    done = subprocess.run(
+        argv, input=given, capture_output=True, text=True, env=os.environ | {"KUBECONFIG": ""}
+    )
+    assert isinstance(_kubectl.refusal(done.stderr), _kubectl.Unreachable), done.stderr
+
+
+def test_pod_for_real(cluster: Cluster_, run: Run, tmp_path: Path) -> None:
+    """The command of the manifest, run here, fills the log that the fake kubectl gives."""
+    options = Options(out=tmp_path / "out", select="starts")
+    cluster.pod([ended("gpu-a")])
+    run(options)
+    [job] = cluster.created(0)
+    [container] = job["spec"]["template"]["spec"]["containers"]
+    argv = [sys.executable, "-m", *container["args"]]
+    argv[argv.index("--out") + 1] = str(tmp_path / "inside")
+    done = subprocess.run(
+        argv, env=environ(JAXPAD_NODE="gpu-a"), cwd=HOME, capture_output=True, text=True
+    )
+    (cluster.folder / "logs" / "nodes-0.log").write_text(done.stderr + done.stdout)
+    ran = run(options)
+    assert ran.code == done.returncode == 0, ran.said
+    assert ran.verdicts == {"gpu-a": "pass"}
+    assert json.loads((ran.out / "nodes" / "gpu-a" / "smoke.json").read_text())["node"] == "gpu-a"

@@ -76,7 +76,12 @@ JOBSET = {
 def plan(**changed: Any) -> Plan:
     """Everything that can be asked for."""
     suite = Suite("gpu", 180.0, "fsdp", "jit and not $(HOME)", "gemm_least = 0.5\n", True, False)
-    options = {"nodes": 3, "image": IMAGE, "pull_secret": "registry", "pairwise": True} | changed
+    options: dict[str, Any] = {
+        "nodes": 3,
+        "image": IMAGE,
+        "pull_secret": "registry",
+        "pairwise": True,
+    } | changed
     return Plan("jaxpad-0a1b2c3d", Cluster(**options), suite, Path(), gpus=8)
 
 

@@ -16,6 +16,7 @@ _LIMIT_S = 120.0  # of a whole call: discovery and a page of pods are requests o
 _LOG_BYTES = 64 << 20
 _SILENT = (
     "was refused",
+    "connection refused",
     "unable to connect",
     "i/o timeout",
     "no route to host",
@@ -113,7 +114,7 @@ def ask(argv: Sequence[str], given: str = "") -> str:
 
 def refusal(words: str) -> Refused:
     """What kubectl's words on stderr mean, and what to do about it."""
-    low, line = words.lower(), brief(words)
+    low, line = words.lower(), brief(words.partition("; if you choose to ignore")[0])
     if "forbidden" in low and "exceeded quota" not in low:
         return Refused(f"{line}; ask for that right, docs/kubernetes.md lists all that is needed")
     if any(sign in low for sign in _SILENT):
