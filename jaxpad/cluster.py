@@ -44,8 +44,9 @@ class Cluster:
 
 
 # Words that only one of the engines knows.
-SLURM_ONLY = ("nodelist", "exclude", "reservation", "partition", "account", "runtime")
+SLURM_ONLY = ("reservation", "partition", "account", "runtime")
 KUBERNETES_ONLY = ("namespace", "pull_secret", "jobset")
+_TEXTS = ("nodelist", "exclude", "reservation", "partition", "account")
 
 
 def cluster(words: Mapping[str, str | bool], image: str) -> Cluster:
@@ -56,7 +57,7 @@ def cluster(words: Mapping[str, str | bool], image: str) -> Cluster:
         raise UsageError(f"--time {time!r} is no time limit: give it as 00:15:00")
     return Cluster(
         nodes=_count("nodes", text["nodes"], least=1),
-        **{name: text[name] for name in SLURM_ONLY if name != "runtime"},
+        **{name: text[name] for name in _TEXTS},
         time=time,
         gpus_per_node=_count("gpus-per-node", text["gpus_per_node"], least=0),
         processes=_choice("processes", text["processes"], PROCESSES),

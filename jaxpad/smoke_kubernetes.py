@@ -57,14 +57,29 @@ def planned(options: Options, wanted: Cluster) -> Plan:
         redact=options.redact,
     )
     name = f"jaxpad-{secrets.token_hex(4)}"
-    return Plan(name, wanted, suite, options.out.resolve(), _gpus(platform, wanted))
+    gpus, chosen = _gpus(platform, wanted), _chosen(wanted)
+    return Plan(name, wanted, suite, options.out.resolve(), gpus, *chosen)
+
+
+def _chosen(wanted: Cluster) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """The nodes to choose from, empty for any, and those to leave out."""
+    without = fleet.expand(wanted.exclude) if wanted.exclude else ()
+    named = fleet.expand(wanted.nodelist) if wanted.nodelist else ()
+    for name in (*named, *without):
+        kubernetes.require_name("nodelist" if name in named else "exclude", name)
+    within = tuple(name for name in named if name not in without)
+    if named and len(within) < (wanted.nodes or 1):
+        raise UsageError(
+            f"--nodelist has {len(within)} node(s) to choose from, {wanted.nodes or 1} asked for"
+        )
+    return within, without
 
 
 def _refuse_slurm_words(wanted: Cluster) -> None:
     usual = {field.name: field.default for field in fields(Cluster)}
     given = [name for name in SLURM_ONLY if getattr(wanted, name) != usual[name]]
     if given:
-        raise UsageError(f"--{given[0]} is for slurm; docs/kubernetes.md says how to choose nodes")
+        raise UsageError(f"--{given[0]} is for slurm: choose nodes with --nodelist or --exclude")
 
 
 def _require_image(image: str) -> None:

@@ -357,6 +357,21 @@ def test_report_of_an_earlier_run(cluster: Cluster_, run: Run, tmp_path: Path) -
     assert run().verdicts == {"gpu-a": "pass"}
 
 
+def test_nodes_by_name(cluster: Cluster_, run: Run) -> None:
+    """So one that got no pod can be named."""
+    cluster.node("gpu-0", at_once=True)
+    cluster.node("gpu-2", at_once=True)
+    cluster.pod([pending("gpu-3 is cordoned")])
+    cluster.process("gpu-0", process(0, "gpu-0"))
+    cluster.process("gpu-2", process(1, "gpu-2"))
+    ran = run(nodelist="gpu-[0-3]", exclude="gpu-1", nodes=None, wait_s=3)
+    assert ran.code == 3
+    assert "gpu-3 is cordoned" in ran.reasons["gpu-3"]
+    [job] = cluster.created(0)
+    assert job["spec"]["completions"] == 3
+    assert "gpu-1" not in str(job)
+
+
 def test_no_right(cluster: Cluster_, run: Run) -> None:
     cluster.pod([None])
     cluster.scenario["refuse"] = {"create": FORBIDDEN}
@@ -534,6 +549,9 @@ def test_no_kubectl(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         ({"gpus_per_node": 0}, {"platform": "gpu"}, "leave out --gpus-per-node 0"),
         ({"partition": "main"}, {}, "--partition is for slurm"),
         ({"runtime": "pyxis"}, {}, "--runtime is for slurm"),
+        ({"nodelist": "n[0-2]", "nodes": 4}, {}, "has 3 node.s. to choose from, 4 asked for"),
+        ({"nodelist": "n[0-"}, {}, "a bracket is not closed"),
+        ({"exclude": "A_b"}, {}, "A_b"),
         ({"namespace": "Bad_Name"}, {}, "--namespace Bad_Name is no name"),
         ({"pull_secret": "a;b"}, {}, "--pull-secret 'a;b' is no name"),
         ({}, {"profile": "mine.toml"}, "build the image again"),

@@ -236,6 +236,18 @@ def test_second_stage_is_on_nodes_that_passed() -> None:
     assert [one["values"] for [one] in fields] == [["a"], ["b"]]
 
 
+def test_nodes_that_are_left_out() -> None:
+    bare = Plan("r", Cluster(image=IMAGE), Suite("cpu", 180.0), Path(), 0, without=("a", "b"))
+    [job] = bare.first()
+    kubernetes_validate.validate(job, VERSIONS[-1], strict=True)
+    affinity = pod(job)["affinity"]["nodeAffinity"]
+    [term] = affinity["requiredDuringSchedulingIgnoredDuringExecution"]["nodeSelectorTerms"]
+    assert [(one["operator"], one["values"]) for one in term["matchFields"]] == [
+        ("NotIn", ["a"]),
+        ("NotIn", ["b"]),
+    ]
+
+
 def test_words_reach_the_pod_as_they_are() -> None:
     args = pod(plan().first()[1])["containers"][0]["args"]
     assert args[args.index("-k") + 1] == "jit and not $$(HOME)"  # as Kubernetes wants it

@@ -38,6 +38,8 @@ class Plan:
     suite: Suite
     out: Path
     gpus: int  # of each node
+    within: tuple[str, ...] = ()  # nodes to choose from; empty: any
+    without: tuple[str, ...] = ()
 
     @property
     def kube(self) -> Kubectl:
@@ -45,7 +47,8 @@ class Plan:
 
     @property
     def count(self) -> int:
-        return self.wanted.nodes or 1
+        """Nodes to test."""
+        return self.wanted.nodes or len(self.within) or 1
 
     @property
     def nodes(self) -> Path:
@@ -65,7 +68,7 @@ class Plan:
         count = len(nodes) or self.count
         profile = {"JAXPAD_PROFILE": self.suite.profile} if self.suite.profile else {}
         pods = self._pods("multi", ["multi", "--json", *self._multi_words(count)])
-        return replace(pods, count=count, nodes=tuple(nodes), environ=profile)
+        return replace(pods, count=count, nodes=tuple(nodes) or pods.nodes, environ=profile)
 
     def first(self) -> list[Manifest]:
         """What the first stage needs."""
@@ -92,6 +95,8 @@ class Plan:
             wait_s=int(self.wanted.wait_s),
             gpus=self.gpus,
             pull_secret=self.wanted.pull_secret,
+            nodes=self.within,
+            without=self.without,
             files=self.suite.thresholds is not None,
         )
 

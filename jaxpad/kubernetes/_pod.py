@@ -62,16 +62,16 @@ def _affinity(pods: Pods) -> Manifest:
     alike = {"matchLabels": {RUN: pods.run, STAGE: pods.stage}}
     apart = [{"labelSelector": alike, "topologyKey": _HOSTNAME}]
     found: Manifest = {"podAntiAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": apart}}
-    return found | ({"nodeAffinity": _only(pods.nodes)} if pods.nodes else {})
+    terms = [{"matchFields": [_is("In", node)]} for node in pods.nodes]
+    if pods.without and not pods.nodes:
+        terms = [{"matchFields": [_is("NotIn", node) for node in pods.without]}]
+    chosen = {"requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": terms}}
+    return found | ({"nodeAffinity": chosen} if terms else {})
 
 
-def _only(nodes: tuple[str, ...]) -> Manifest:
-    """By name, a term each: the field takes one value, and a host name label can be another."""
-    terms = [
-        {"matchFields": [{"key": "metadata.name", "operator": "In", "values": [node]}]}
-        for node in nodes
-    ]
-    return {"requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": terms}}
+def _is(operator: str, node: str) -> Manifest:
+    """By the node's name, since its host name label can be another; one value is all it takes."""
+    return {"key": "metadata.name", "operator": operator, "values": [node]}
 
 
 def _container(pods: Pods) -> Manifest:

@@ -170,9 +170,20 @@ class _Run:
             if not quiet:
                 self._told.say(f"our objects may be left ({error}): {shlex.join(argv)}")
 
+    def _absent(self) -> dict[str, str]:
+        """The nodes that were not tested.
+
+        A pod on no node stands for itself; where all nodes were named, for one that is left.
+        """
+        within = self._plan.within if self._plan.count == len(self._plan.within) else ()
+        left = [n for n in within if n not in self._verdicts and n not in self._not_tested]
+        nowhere = [name for name in self._not_tested if name not in within][: len(left)]
+        instead = dict(zip(nowhere, left, strict=False))
+        return {instead.get(name, name): why for name, why in self._not_tested.items()}
+
     def answer(self) -> Whole:
         found = fleet.merge(
-            self._plan.nodes, expected=tuple(self._verdicts), not_tested=self._not_tested
+            self._plan.nodes, expected=tuple(self._verdicts), not_tested=self._absent()
         )
         if self._second and self._second.report:
             report = self._second.report
