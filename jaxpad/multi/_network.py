@@ -1,4 +1,4 @@
-"""Is the network used that is there, and as fast as it should be?"""
+"""Whether the network that is there is used, and is as fast as it should be."""
 
 from __future__ import annotations
 
@@ -16,6 +16,11 @@ from jaxpad.nvml import Port
 from jaxpad.verdict import Verdict
 
 _LARGE = 64 << 20  # bytes from which a message is bound by the ports
+
+_REMEDY = (
+    "unset NCCL_IB_DISABLE and NCCL_NET; in a container pass /dev/infiniband and install "
+    "libibverbs (rdma-core)"
+)
 
 Answer = tuple[Verdict, str, str]  # verdict, reason, remedy
 
@@ -61,8 +66,7 @@ def transport(seen: Transport, ports: Sequence[Port], nodes: int) -> Answer:
         return (
             Verdict.FAIL,
             f"NCCL moves data through TCP sockets{cause} while InfiniBand is active: {names}",
-            "unset NCCL_IB_DISABLE and NCCL_NET; in a container pass /dev/infiniband and install "
-            "libibverbs (rdma-core)",
+            _REMEDY,
         )
     if not seen.ways and not seen.network:
         if nodes == 1:

@@ -65,8 +65,10 @@ def flags(values: Mapping[int, str], nodes: Nodes) -> Odd | None:
 
 
 def by_clock(spans: Mapping[int, tuple[float, float]], nodes: Nodes, most_s: float) -> Odd | None:
-    """Nodes whose clock is off by more than `most_s`, from how far each rank's is ahead of
-    rank 0's: surely between the two seconds of its span.
+    """Nodes whose clock is off by more than `most_s`.
+
+    Of each rank the span says how far its clock is ahead of rank 0's: surely between the
+    two, in seconds.
     """
     ahead = _by_node({rank: (low + high) / 2 for rank, (low, high) in spans.items()}, nodes)
     widest = max((high - low for low, high in spans.values()), default=0.0) / 2

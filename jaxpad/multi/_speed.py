@@ -48,22 +48,30 @@ def plan(world: World) -> Plan:
     return Plan(sizes, warm_up=5, calls=20)
 
 
-def speed(world: World, mesh: Mesh) -> None:
-    """The rates, and a check of who came late to the calls."""
+Times = dict[tuple[str, int], float]  # median seconds of a call, by kind and bytes
+
+
+def times(world: World, mesh: Mesh, kind: str) -> Times:
+    """Of each size, as this process sees it; none of a single device."""
     if mesh.devices.size < 2:
-        return
+        return {}
     what = plan(world)
-    cases = [(kind, size) for kind in collectives.KINDS for size in what.sizes]
-    own = [_case(world, mesh, what, kind, size) for kind, size in cases]
+    return {(kind, size): _case(world, mesh, what, kind, size) for size in what.sizes}
+
+
+def compare_times(world: World, mesh: Mesh, own: Times) -> None:
+    """The rates, and a check of who came late to the calls."""
     world.tell.step("speed", "compare the times", together=True)
-    all_times = [json.loads(text) for text in exchange(json.dumps(own))]
-    shortest = [min(times) for times in zip(*all_times, strict=True)]
+    all_times = [json.loads(text) for text in exchange(json.dumps(list(own.values())))]
+    shortest = [min(each) for each in zip(*all_times, strict=True)]
+    devices, calls = int(mesh.devices.size), plan(world).calls
     rates = [
-        Rate(kind, size, busbw(kind, size, mesh.devices.size, seconds), what.calls)
-        for (kind, size), seconds in zip(cases, shortest, strict=True)
+        Rate(kind, size, busbw(kind, size, devices, seconds), calls)
+        for (kind, size), seconds in zip(own, shortest, strict=True)
     ]
     world.tell.tell(rates=tuple(rates))
-    _late(world, all_times)
+    if own:
+        _late(world, all_times)
 
 
 def busbw(kind: str, size: int, devices: int, seconds: float) -> float:

@@ -27,15 +27,18 @@ def work(job: Job, tell: Teller) -> None:
 def _collectives(world: World) -> None:
     import jax
 
-    from jaxpad.multi._collectives import mesh
+    from jaxpad.multi._collectives import KINDS, mesh
     from jaxpad.multi._correct import correct
     from jaxpad.multi._network import network
     from jaxpad.multi._pairs import pairs
-    from jaxpad.multi._speed import speed
+    from jaxpad.multi._speed import Times, compare_times, times
 
     everywhere = mesh(sorted(jax.devices(), key=lambda one: (one.process_index, one.id)))
-    correct(world, everywhere)
-    speed(world, everywhere)
+    own: Times = {}
+    for kind in KINDS:
+        correct(world, everywhere, kind)
+        own |= times(world, everywhere, kind)
+    compare_times(world, everywhere, own)
     network(world)
     if world.job.pairwise:
         pairs(world, everywhere)
