@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 from jaxpad.fleet._names import brief
 from jaxpad.fleet._refused import Refused
-from jaxpad.fleet._series import Sample, Series, samples
+from jaxpad.fleet._series import Sample, Series, models, samples
 from jaxpad.fleet._traits import Trait, traits
 from jaxpad.report import CheckResult, Report
 from jaxpad.verdict import Verdict
@@ -44,7 +44,7 @@ class Digest:
     started: str
     verdict: Verdict
     wrong: tuple[Wrong, ...]
-    answered: tuple[str, ...]  # checks that passed or failed
+    models: tuple[str, ...]  # of the GPUs that the driver lists
     traits: tuple[Trait, ...]
     layout: tuple[tuple[Series, str], ...]
     values: array[float]
@@ -58,7 +58,7 @@ class Digest:
             self.started,
             self.verdict,
             tuple(map(same, self.wrong)),
-            same(self.answered),
+            same(self.models),
             same(self.traits),
             same(self.layout),
             self.values,
@@ -86,7 +86,7 @@ def digest(name: str, report: Report, data: bytes, same: Same) -> Digest:
         started=brief(report.started, 40),
         verdict=report.verdict,
         wrong=tuple(_wrong(check, (name, report.node)) for check in first),
-        answered=tuple(_answered(report)),
+        models=models(report),
         traits=traits(report),
         layout=tuple((each.series, each.place) for each in found),
         values=array("d", (each.value for each in found)),
@@ -102,12 +102,6 @@ def _bounded(found: Iterator[Sample]) -> list[Sample]:
         if len(kept) > MOST_SAMPLES:
             raise Refused(f"it holds more than {MOST_SAMPLES:,} rates and measurements")
     return [each for each in kept if math.isfinite(each.value)]
-
-
-def _answered(report: Report) -> Iterator[str]:
-    for check in report.checks:
-        if check.verdict in (Verdict.PASS, Verdict.FAIL):
-            yield brief(check.id, 120)
 
 
 def _wrong(check: CheckResult, names: tuple[str, ...]) -> Wrong:

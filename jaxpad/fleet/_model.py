@@ -38,8 +38,8 @@ class SetAside:
 class Problem:
     """One check with one reason, on all the nodes where it is so.
 
-    `shared`: most nodes that answered the check fail it for this reason, so that it is the
-    fleet's and drains nobody. Reasons that differ in numbers alone are one; `reason` has the
+    `shared`: most nodes of their kind fail it for this reason, so that it is the fleet's and
+    drains nobody. Reasons that differ in numbers alone are one; `reason` has the
     words of the first node.
     """
 
@@ -48,7 +48,7 @@ class Problem:
     reason: str
     remedy: str
     nodes: tuple[str, ...]
-    answered: int  # nodes on which the check passed or failed
+    among: int  # tested nodes with the same GPU models
     shared: bool = False
 
 

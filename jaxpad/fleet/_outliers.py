@@ -105,7 +105,7 @@ def _spread(numbers: Numbers, found: Middle) -> Distribution:
     counts = [0] * BINS
     step = (most / BINS - least / BINS) or 1.0
     for value in values:
-        counts[min(BINS - 1, int((value - least) / step))] += 1
+        counts[min(BINS - 1, int((value / 2 - least / 2) / (step / 2)))] += 1
     return Distribution(
         what=series.what,
         model=series.model,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Set
 
 from jaxpad.fleet._digest import Digest, Wrong
 from jaxpad.fleet._model import Problem
@@ -21,44 +21,43 @@ def problems(digests: Iterable[Digest], share: float) -> dict[Key, Problem]:
     """Each check and reason with its nodes: the fleet's own first, then what fails, then size.
 
     A failure is shared by the fleet if at least two nodes have it, and more than `share` of
-    those that answered the check.
+    the nodes of their kind.
     """
     digests = tuple(digests)
-    answered = _answered(digests)
-    found: dict[Key, tuple[Wrong, list[str]]] = {}
+    kinds = Counter(one.models for one in digests)
+    found: dict[Key, tuple[Wrong, list[Digest]]] = {}
     for one in digests:
         for wrong in one.wrong:
             nodes = found.setdefault(key(wrong), (wrong, []))[1]
-            if nodes[-1:] != [one.name]:
-                nodes.append(one.name)
-    told = {
-        key: _problem(wrong, nodes, answered[wrong.check], share)
-        for key, (wrong, nodes) in found.items()
-    }
+            if nodes[-1:] != [one]:
+                nodes.append(one)
+    told = {key: _problem(*pair, kinds, share) for key, pair in found.items()}
     return dict(sorted(told.items(), key=lambda pair: _rank(pair[1])))
 
 
-def _answered(digests: Iterable[Digest]) -> Counter[str]:
-    """On how many nodes each check was answered."""
-    layouts = Counter(one.answered for one in digests)
-    found: Counter[str] = Counter()
-    for checks, count in layouts.items():
-        for check in set(checks):
-            found[check] += count
-    return found
-
-
-def _problem(wrong: Wrong, nodes: list[str], answered: int, share: float) -> Problem:
-    many = len(nodes) > 1 and len(nodes) > share * answered
+def _problem(
+    wrong: Wrong, nodes: list[Digest], kinds: Counter[tuple[str, ...]], share: float
+) -> Problem:
+    among = _among({one.models for one in nodes}, kinds)
+    many = len(nodes) > 1 and len(nodes) > share * among
     return Problem(
         check=wrong.check,
         verdict=wrong.verdict,
         reason=wrong.reason,
         remedy=wrong.remedy,
-        nodes=tuple(nodes),
-        answered=answered,
+        nodes=tuple(one.name for one in nodes),
+        among=among,
         shared=wrong.verdict is Verdict.FAIL and many,
     )
+
+
+def _among(mine: Set[tuple[str, ...]], kinds: Counter[tuple[str, ...]]) -> int:
+    """How many nodes have those GPU models; all, where a node has none that the driver lists.
+
+    A node whose driver is dead lists no GPU, and is not of a kind of its own for that. Nor
+    does it count who passed: a check may apply only where it fails.
+    """
+    return kinds.total() if () in mine else sum(kinds[models] for models in mine)
 
 
 def _rank(problem: Problem) -> tuple[bool, bool, int]:

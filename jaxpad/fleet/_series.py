@@ -35,14 +35,14 @@ def samples(report: Report) -> Iterator[Sample]:
     """Every rate of every device, and every number that a check measured of a GPU or the node."""
     yield from _rates(report)
     named = tuple({rate.name for rate in report.rates if rate.name})
-    models = {gpu.index: _model(gpu) for gpu in report.gpus}
+    of_gpus = {gpu.index: _model(gpu) for gpu in report.gpus}
     node = fitted(report)
     for check in report.checks:
         for found in check.measurements:
             if isinstance(found.value, str) or found.name.startswith(named):
                 continue  # a word, or a rate told once more
             match = _OF_GPU.search(found.name)
-            model = models.get(int(match[1]), "unknown GPU") if match else node
+            model = of_gpus.get(int(match[1]), "unknown GPU") if match else node
             what = brief(_OF_GPU.sub("", found.name), 80)
             place = f"GPU {match[1]}" if match else ""
             yield Sample(Series(what, model, brief(found.unit, 60), False), place, found.value)
@@ -50,9 +50,14 @@ def samples(report: Report) -> Iterator[Sample]:
 
 def fitted(report: Report) -> str:
     """What the node is made of: `8 x h100-sxm`, or its CPUs."""
-    models = [_model(gpu) for gpu in report.gpus]
-    counted = (f"{models.count(model)} x {model}" for model in dict.fromkeys(models))
+    found = [_model(gpu) for gpu in report.gpus]
+    counted = (f"{found.count(model)} x {model}" for model in dict.fromkeys(found))
     return ", ".join(counted) or _cpu(report)
+
+
+def models(report: Report) -> tuple[str, ...]:
+    """The GPU models of a node, each once."""
+    return tuple(sorted({brief(gpu.description or gpu.name, 60) for gpu in report.gpus}))
 
 
 def _cpu(report: Report) -> str:

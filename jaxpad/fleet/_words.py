@@ -71,14 +71,12 @@ _STATES = {
 
 
 def _share(problem: Problem) -> str:
-    return f"{len(problem.nodes):,} of {_nodes(problem.answered)}"
+    return f"{len(problem.nodes):,} of {_nodes(problem.among)}"
 
 
 def on(problem: Problem) -> str:
-    """On how many of the nodes that answered a problem shows."""
-    if problem.verdict is Verdict.FAIL:
-        return f"{_share(problem)} that answered"
-    return _nodes(len(problem.nodes))
+    """On how many of the nodes that have such GPUs a problem shows."""
+    return f"{_share(problem)} of that kind"
 
 
 def told(names: Iterable[str], most: int = 120) -> str:
