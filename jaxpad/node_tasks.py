@@ -56,9 +56,10 @@ def nvml_record(_c: Context, out: str = "nvml-recording.toml", json: bool = Fals
 @command(
     help={
         "seconds": "ask the command to end after this time; its report still comes",
+        "bounds": "the content of the command's --thresholds file",
         "read": "run nothing: print what the log of a pod on stdin holds",
     }
 )
-def pod(_c: Context, seconds: str = "", read: bool = False) -> None:
+def pod(_c: Context, seconds: str = "", bounds: str = "", read: bool = False) -> None:
     """Run the jaxpad command behind `--`; its output comes out of a pod's log whole."""
     perform("pod_command", locals(), command=remainder())

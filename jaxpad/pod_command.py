@@ -9,8 +9,10 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from jaxpad import paths
 from jaxpad.containers import say
@@ -27,6 +29,7 @@ class Options:
     """The words of the command line."""
 
     seconds: str = ""
+    bounds: str = ""
     read: bool = False
     command: tuple[str, ...] = ()
 
@@ -42,11 +45,21 @@ def pod_command(options: Options) -> int:
     limit = _limit(options.seconds)
     if not options.command:
         raise UsageError("there is no command: put it behind --, as in pod -- smoke --json")
-    code, text = _run([sys.executable, "-m", "jaxpad", *options.command], limit)
+    with tempfile.TemporaryDirectory(prefix="jaxpad-") as folder:
+        more = _bounds(options.bounds, Path(folder) / "bounds.toml")
+        code, text = _run([sys.executable, "-m", "jaxpad", *options.command, *more], limit)
     for line in pack(text):
         sys.stdout.write(f"{line}\n")
         sys.stdout.flush()
     return code if code >= 0 else 128 - code
+
+
+def _bounds(text: str, file: Path) -> list[str]:
+    """Bounds as the file that the command wants; a pod has no other way to be given one."""
+    if not text:
+        return []
+    file.write_text(text, encoding="utf-8")
+    return ["--thresholds", str(file)]
 
 
 def _read() -> int:

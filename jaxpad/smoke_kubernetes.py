@@ -133,7 +133,7 @@ def _select(select: str | None) -> str | None:
 
 
 def _bounds(thresholds: Path | None) -> str | None:
-    """The content of the file, which goes along in a ConfigMap."""
+    """The content of the file, which goes along in the command."""
     bounds.load(thresholds)
     return thresholds.read_text() if thresholds else None
 

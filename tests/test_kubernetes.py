@@ -20,7 +20,8 @@ import yaml
 import fake_kubectl
 import fleet_nodes
 from helpers import HOME, environ
-from jaxpad import multi, smoke_kubernetes
+from jaxpad import bounds, multi, smoke_kubernetes
+from jaxpad.bounds import Bound
 from jaxpad.cluster import Cluster
 from jaxpad.errors import UsageError
 from jaxpad.kubernetes import _follow, _judge, _kubectl, pack
@@ -497,16 +498,30 @@ def test_jobset(cluster: Cluster_, run: Run) -> None:
     assert "jobsets.jobset.x-k8s.io" in cluster.calls[-1][-4]
 
 
-def test_bounds_go_along(cluster: Cluster_, run: Run, tmp_path: Path) -> None:
+def given_bounds(options: Options, gpus: int) -> Mapping[str, Bound]:
+    """The bounds that a pod would hold its node to."""
+    plan = smoke_kubernetes.planned(options, Cluster(image=IMAGE, gpus_per_node=gpus))
+    words = plan.node_pods().command
+    text = words[words.index("--bounds") + 1] if "--bounds" in words else ""
+    file = options.out / "bounds.toml"
+    file.write_text(text)
+    return bounds.load(file)
+
+
+def test_bounds_go_along(tmp_path: Path) -> None:
     file = tmp_path / "ours.toml"
     file.write_text("temperature_margin_least = 4\n")
-    cluster.node("gpu-a")
-    run(Options(out=tmp_path / "out", thresholds=file))
-    config, job = cluster.created(0)
-    assert config["data"] == {"thresholds.toml": file.read_text()}
-    [volume] = [v for v in job["spec"]["template"]["spec"]["volumes"] if "configMap" in v]
-    assert volume["configMap"]["name"] == config["metadata"]["name"]
-    assert cluster.calls[-1][-4] == "configmaps,jobs.batch"
+    options = Options(out=tmp_path, thresholds=file)
+    for gpus in (0, 8):
+        assert given_bounds(options, gpus)["temperature_margin_least"].value == 4
+
+
+def test_kernel_log_is_left_out(tmp_path: Path) -> None:
+    """A pod cannot read it: without this no GPU node would ever pass."""
+    assert given_bounds(Options(out=tmp_path), 8)["xid_hours_most"].value == 0
+    file = tmp_path / "ours.toml"
+    file.write_text("xid_hours_most = 24\n")
+    assert given_bounds(Options(out=tmp_path, thresholds=file), 8)["xid_hours_most"].value == 24
 
 
 def test_json_is_the_fleet(

@@ -249,10 +249,11 @@ def test_nodes_that_are_left_out() -> None:
 
 
 def test_words_reach_the_pod_as_they_are() -> None:
-    args = pod(plan().first()[1])["containers"][0]["args"]
+    [job] = plan().first()
+    args = pod(job)["containers"][0]["args"]
     assert args[args.index("-k") + 1] == "jit and not $$(HOME)"  # as Kubernetes wants it
     assert {"--strict", "--no-redact", "--json"} <= set(args)
-    assert args[args.index("--thresholds") + 1] == "/run/jaxpad/files/thresholds.toml"
+    assert args[args.index("--bounds") + 1] == "xid_hours_most = 0\ngemm_least = 0.5\n"
 
 
 def test_names_are_short_enough() -> None:

@@ -94,6 +94,12 @@ def test_pod_runs_and_packs() -> None:
     assert pod("--read", given=done.stdout).stdout == unpack(done.stdout)
 
 
+def test_pod_gives_its_command_bounds() -> None:
+    done = pod("--bounds", "nosuch = 1\n", "--", "health", "--json")
+    assert done.returncode == 2
+    assert "nosuch" in done.stderr
+
+
 def test_pod_has_the_code_of_its_command() -> None:
     done = pod("--", "profile.show", "--profile", "nosuch")
     assert done.returncode == 2

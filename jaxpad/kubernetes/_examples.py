@@ -59,7 +59,7 @@ def role() -> Manifest:
         "metadata": {"name": "jaxpad-smoke"},
         "rules": [
             _rule("batch", ["jobs"], ["create", "list", "delete"]),
-            _rule("", ["services", "configmaps"], ["create", "list", "delete"]),
+            _rule("", ["services"], ["create", "list", "delete"]),
             _rule("", ["pods"], ["get", "list"]),
             _rule("", ["pods/log"], ["get"]),
             _rule("", ["events"], ["list"]),

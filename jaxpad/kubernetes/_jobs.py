@@ -11,7 +11,6 @@ from jaxpad.kubernetes._pods import PORT, Pods
 KEEP_S = 600  # an ended job stays this long, should we not come to delete it
 REPLICA = "node"  # the only replicated job of a JobSet
 _RESOURCES = {
-    "ConfigMap": "configmaps",
     "Job": "jobs.batch",
     "JobSet": "jobsets.jobset.x-k8s.io",
     "Service": "services",
@@ -65,16 +64,6 @@ def jobset(pods: Pods) -> Manifest:
             "ttlSecondsAfterFinished": KEEP_S,
             "replicatedJobs": [{"name": REPLICA, "replicas": 1, "template": {"spec": job}}],
         },
-    }
-
-
-def files(pods: Pods, content: dict[str, str]) -> Manifest:
-    """The caller's files, which pods cannot see otherwise."""
-    return {
-        "apiVersion": "v1",
-        "kind": "ConfigMap",
-        "metadata": _named(pods.run, pods),
-        "data": content,
     }
 
 

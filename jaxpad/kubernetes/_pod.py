@@ -12,7 +12,6 @@ Manifest = dict[str, Any]
 RUN = "jaxpad.io/run"
 STAGE = "jaxpad.io/stage"
 CONTAINER = "jaxpad"
-FILES = "/run/jaxpad/files"
 GPU = "nvidia.com/gpu"  # of NVIDIA's device plugin, and of the taint that clusters put on GPU nodes
 USER = 1000  # of the image
 GRACE_S = 45  # between the signal and the end: smoke writes its report, the log takes it
@@ -37,7 +36,7 @@ def template(pods: Pods, subdomain: str = "") -> Manifest:
         **({"tolerations": [_toleration()]} if pods.gpus else {}),
         "affinity": _affinity(pods),
         "containers": [_container(pods)],
-        "volumes": _volumes(pods),
+        "volumes": [_shm()],
     }
     return {"metadata": {"labels": labels(pods)}, "spec": spec}
 
@@ -86,7 +85,7 @@ def _container(pods: Pods) -> Manifest:
             "allowPrivilegeEscalation": False,
             "capabilities": {"drop": ["ALL"]},
         },
-        "volumeMounts": _mounts(pods),
+        "volumeMounts": [{"name": "shm", "mountPath": "/dev/shm"}],  # noqa: S108 - the pod's own
     }
 
 
@@ -113,15 +112,7 @@ def _resources(gpus: int) -> Manifest:
     return {"requests": {"cpu": str(max(1, 2 * gpus)), "memory": memory}, "limits": limits}
 
 
-def _volumes(pods: Pods) -> list[Manifest]:
+def _shm() -> Manifest:
     """The runtime's own /dev/shm has 64 MiB, too little for NCCL."""
     size = Run.shm_size.replace("g", "Gi")
-    shm = {"name": "shm", "emptyDir": {"medium": "Memory", "sizeLimit": size}}
-    files = {"name": "files", "configMap": {"name": pods.run}}
-    return [shm, *([files] if pods.files else [])]
-
-
-def _mounts(pods: Pods) -> list[Manifest]:
-    shm = {"name": "shm", "mountPath": "/dev/shm"}  # noqa: S108 - the pod's own
-    files = {"name": "files", "mountPath": FILES, "readOnly": True}
-    return [shm, *([files] if pods.files else [])]
+    return {"name": "shm", "emptyDir": {"medium": "Memory", "sizeLimit": size}}

@@ -25,7 +25,6 @@ class Pods:
     environ: Mapping[str, str] = field(default_factory=dict)
     nodes: tuple[str, ...] = ()  # on these only; empty: on any
     without: tuple[str, ...] = ()  # but not on these
-    files: bool = False  # whether the run has a ConfigMap of files
 
     @property
     def name(self) -> str:

@@ -24,7 +24,7 @@ class _Dumper(yaml.SafeDumper):
         return True
 
     def represent_str(self, data: str) -> yaml.ScalarNode:
-        style = "'" if _LIKE_A_NUMBER.fullmatch(data.lower()) else None
+        style = "'" if _LIKE_A_NUMBER.fullmatch(data.lower()) else "|" if "\n" in data else None
         return self.represent_scalar("tag:yaml.org,2002:str", data, style=style)
 
 
