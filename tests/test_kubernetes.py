@@ -7,6 +7,7 @@ import os
 import secrets
 import shlex
 import shutil
+import socket
 import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -90,10 +91,12 @@ class Cluster_:  # noqa: N801 - not the options of that name
     def process(self, name: str, record: Record, code: int = 0) -> None:
         """A process of the second stage."""
         self.pod(
-            life(name, code), packed(f"{MARK}{dump(record, schema=SCHEMA_VERSION)}\n"), "multi"
+            life(name, code)[-2:], packed(f"{MARK}{dump(record, schema=SCHEMA_VERSION)}\n"), "multi"
         )
 
     def start(self) -> None:
+        for counter in (*self.folder.glob("asked-*"), *self.folder.glob("creates")):
+            counter.unlink()
         (self.folder / "scenario.json").write_text(json.dumps(self.scenario))
 
     @property
@@ -365,7 +368,7 @@ def test_nodes_by_name(cluster: Cluster_, run: Run) -> None:
     cluster.pod([pending("gpu-3 is cordoned")])
     cluster.process("gpu-0", process(0, "gpu-0"))
     cluster.process("gpu-2", process(1, "gpu-2"))
-    ran = run(nodelist="gpu-[0-3]", exclude="gpu-1", nodes=None, wait_s=3)
+    ran = run(nodelist="gpu-[0-3]", exclude="gpu-1", nodes=None, wait_s=0.2)
     assert ran.code == 3
     assert "gpu-3 is cordoned" in ran.reasons["gpu-3"]
     [job] = cluster.created(0)
@@ -620,20 +623,68 @@ def test_real_kubectl_knows_the_options(argv: list[str]) -> None:
     assert isinstance(_kubectl.refusal(done.stderr), _kubectl.Unreachable), done.stderr
 
 
+def kubelet(container: Mapping[str, Any], out: Path, **told: str) -> Callable[[], tuple[int, str]]:
+    """Start a container's command here; the call gives its exit code and its log."""
+    argv = [sys.executable, "-m", *container["args"]]
+    argv[argv.index("--out") + 1] = str(out)
+    env = {one["name"]: one["value"] for one in container["env"] if "value" in one} | told
+    child = subprocess.Popen(
+        argv, env=environ(**env), cwd=HOME, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+    )
+
+    def end() -> tuple[int, str]:
+        said, _ = child.communicate(timeout=120)
+        return child.returncode, said.decode()
+
+    return end
+
+
+def container_of(manifest: Mapping[str, Any]) -> Mapping[str, Any]:
+    [found] = manifest["spec"]["template"]["spec"]["containers"]
+    assert isinstance(found, dict)
+    return found
+
+
 def test_pod_for_real(cluster: Cluster_, run: Run, tmp_path: Path) -> None:
     """The command of the manifest, run here, fills the log that the fake kubectl gives."""
     options = Options(out=tmp_path / "out", select="starts")
     cluster.pod([ended("gpu-a")])
     run(options)
     [job] = cluster.created(0)
-    [container] = job["spec"]["template"]["spec"]["containers"]
-    argv = [sys.executable, "-m", *container["args"]]
-    argv[argv.index("--out") + 1] = str(tmp_path / "inside")
-    done = subprocess.run(
-        argv, env=environ(JAXPAD_NODE="gpu-a"), cwd=HOME, capture_output=True, text=True
-    )
-    (cluster.folder / "logs" / "nodes-0.log").write_text(done.stderr + done.stdout)
+    code, log = kubelet(container_of(job), tmp_path / "inside", JAXPAD_NODE="gpu-a")()
+    (cluster.folder / "logs" / "nodes-0.log").write_text(log)
     ran = run(options)
-    assert ran.code == done.returncode == 0, ran.said
+    assert ran.code == code == 0, ran.said
     assert ran.verdicts == {"gpu-a": "pass"}
     assert json.loads((ran.out / "nodes" / "gpu-a" / "smoke.json").read_text())["node"] == "gpu-a"
+
+
+def test_two_processes_for_real(cluster: Cluster_, run: Run, tmp_path: Path) -> None:
+    """As the manifest has them, but for the coordinator's name, which is this machine's here."""
+    nodes = ("gpu-a", "gpu-b")
+    for name in nodes:
+        cluster.node(name, at_once=True)
+        cluster.pod([ended(name)], stage="multi")
+    run()
+    container = container_of(cluster.created(1)[1])
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        address = "127.0.0.1:{1}".format(*free.getsockname())
+    started = [
+        kubelet(
+            container,
+            tmp_path / "inside",
+            JAXPAD_NODE=name,
+            JAXPAD_COORDINATOR=address,
+            JOB_COMPLETION_INDEX=str(rank),
+        )
+        for rank, name in enumerate(nodes)
+    ]
+    for rank, end in enumerate(started):
+        code, log = end()
+        assert code == 0, log
+        (cluster.folder / "logs" / f"multi-{rank}.log").write_text(log)
+    ran = run()
+    assert ran.code == 0, ran.said
+    found = json.loads((ran.out / "multi.json").read_text())
+    assert (found["verdict"], found["processes"]) == ("pass", 2)
+    assert [one["node"] for one in found["ranks"]] == list(nodes)

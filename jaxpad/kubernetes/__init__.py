@@ -15,7 +15,8 @@ from jaxpad.kubernetes._plan import Plan as Plan, Suite as Suite
 if TYPE_CHECKING:
     from jaxpad.kubernetes._dry import dry_run as dry_run
     from jaxpad.kubernetes._examples import examples as examples
-    from jaxpad.kubernetes._stages import Whole as Whole, whole as whole
+    from jaxpad.kubernetes._stages import whole as whole
+    from jaxpad.kubernetes._whole import Whole as Whole
     from jaxpad.kubernetes._yaml import to_yaml as to_yaml
 
 __all__ = [
@@ -35,7 +36,7 @@ __all__ = [
 
 # Imported when asked for: in a pod only `pack` is used, and needs no fleet and no YAML.
 _LATER = {
-    "Whole": "_stages",
+    "Whole": "_whole",
     "dry_run": "_dry",
     "examples": "_examples",
     "to_yaml": "_yaml",

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import shlex
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 
 from jaxpad import fleet, multi
 from jaxpad.errors import UsageError
-from jaxpad.fleet import Fleet
 from jaxpad.kubernetes._follow import follow
 from jaxpad.kubernetes._jobs import resources
 from jaxpad.kubernetes._judge import Ending
@@ -20,35 +17,11 @@ from jaxpad.kubernetes._parcel import Lost, unpack
 from jaxpad.kubernetes._plan import Plan
 from jaxpad.kubernetes._pod import Manifest
 from jaxpad.kubernetes._told import Told
+from jaxpad.kubernetes._whole import Second, Whole, blamed
 from jaxpad.kubernetes._yaml import to_yaml
 from jaxpad.multi import Expected, MultiReport
 from jaxpad.runner._interrupt import Interrupted, hold, interruptible
-from jaxpad.verdict import Verdict, overall
-
-
-@dataclass(frozen=True)
-class Second:
-    """What the processes of all nodes say together, or why they say nothing."""
-
-    report: MultiReport | None
-    why: str = ""
-
-
-@dataclass(frozen=True)
-class Whole:
-    """What is known of all nodes, alone and together."""
-
-    fleet: Fleet
-    second: Second | None  # None: there was nothing to run together
-
-    @property
-    def verdict(self) -> Verdict:
-        """The worst of both stages."""
-        found = [self.fleet.verdict]
-        if self.second:
-            report = self.second.report
-            found.append(report.verdict if report else Verdict.INCONCLUSIVE)
-        return overall(found)
+from jaxpad.verdict import Verdict
 
 
 def whole(plan: Plan) -> Whole:
@@ -188,25 +161,5 @@ class _Run:
         if self._second and self._second.report:
             report = self._second.report
             (self._plan.out / "multi.json").write_text(json.dumps(report.to_json(), indent=1))
-            found = _blamed(found, report)
+            found = blamed(found, report)
         return Whole(found, self._second)
-
-
-def _blamed(found: Fleet, report: MultiReport) -> Fleet:
-    """The fleet with what the multi-process run says of its nodes."""
-    of = {node.node: node for node in report.nodes if node.verdict.exit_code}
-    nodes = (
-        dataclasses.replace(
-            node,
-            verdict=overall((node.verdict, of[node.name].verdict)),
-            reasons=(*node.reasons, *_told(of[node.name].reasons)),
-        )
-        if node.name in of
-        else node
-        for node in found.nodes
-    )
-    return dataclasses.replace(found, nodes=tuple(nodes))
-
-
-def _told(reasons: Iterable[str]) -> tuple[str, ...]:
-    return tuple(f"multi-process run: {reason}" for reason in reasons)
