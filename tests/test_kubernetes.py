@@ -292,7 +292,7 @@ def test_pod_that_is_evicted(cluster: Cluster_, run: Run) -> None:
     ran = run()
     assert ran.code == 3
     assert f"Evicted: {message}" in ran.reasons["gpu-b"]
-    assert "holds no report" in ran.reasons["gpu-b"]
+    assert "its log cannot be read" in ran.reasons["gpu-b"]
 
 
 def test_pod_that_runs_out_of_memory(cluster: Cluster_, run: Run) -> None:
@@ -393,6 +393,24 @@ def test_no_right_in_the_middle(cluster: Cluster_, run: Run) -> None:
     assert ran.code == 3
     assert ran.verdicts == {"gpu-a": "pass", "gpu-b": "pass"}
     assert "the cluster takes no multi-process job" in ran.said
+
+
+def test_no_right_to_the_logs(cluster: Cluster_, run: Run) -> None:
+    cluster.node("gpu-a")
+    forbidden = 'Error from server (Forbidden): pods "x" is forbidden: cannot get "pods/log"'
+    cluster.scenario["refuse"] = {"logs": forbidden}
+    ran = run()
+    assert ran.code == 3
+    assert 'cannot get "pods/log"; ask for that right' in ran.reasons["gpu-a"]
+
+
+def test_no_right_to_list_pods(cluster: Cluster_, run: Run) -> None:
+    cluster.node("gpu-a")
+    cluster.scenario["refuse"] = {"get": "Error from server (Forbidden): pods is forbidden"}
+    ran = run()
+    assert ran.code == 3
+    assert "pods is forbidden; ask for that right" in ran.reasons["pod-0"]
+    assert cluster.verbs[-1] == "delete"
 
 
 @pytest.mark.parametrize(

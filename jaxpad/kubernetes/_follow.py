@@ -35,8 +35,8 @@ def follow(kube: Kubectl, pods: Pods, ended: Ended, waiting: Waiting) -> None:
             seen = _look(kube, pods)
             over = _step(left, seen, patience)
             ready = [_with_reason(kube, pods, ending) for ending in over.values()]
-            logs = readers.map(lambda one: _log(kube, one), ready)
-            for index, ending, log in zip(over, ready, logs, strict=True):
+            read = readers.map(lambda one: _read(kube, one), ready)
+            for index, (ending, log) in zip(over, read, strict=True):
                 del left[index]
                 ended(index, ending, log)
             waiting(left)
@@ -78,15 +78,20 @@ def _events(kube: Kubectl, name: str) -> Sequence[str]:
         return ()
 
 
-def _log(kube: Kubectl, ending: Ending) -> str:
-    """What the pod has said; nothing where it said nothing or its log is gone."""
+def _read(kube: Kubectl, ending: Ending) -> tuple[Ending, str]:
+    """The ending with what the pod has said, or with why that is not known."""
     if not (ending.pod and ending.spoke):
-        return ""
-    for pause in (_AGAIN_S, 0):
-        try:
-            return ask(kube.logs_argv(ending.pod.name))
-        except Unreachable:
-            time.sleep(pause)
-        except Refused:
-            return ""
-    return ""
+        return ending, ""
+    argv = kube.logs_argv(ending.pod.name)
+    try:
+        return ending, _twice(argv)
+    except Refused as error:
+        return replace(ending, unread=f"its log cannot be read: {error}"), ""
+
+
+def _twice(argv: Sequence[str]) -> str:
+    try:
+        return ask(argv)
+    except Unreachable:
+        time.sleep(_AGAIN_S)
+        return ask(argv)

@@ -38,6 +38,7 @@ class Ending:
 
     pod: Pod | None
     why: str = ""
+    unread: str = ""  # why its log could not be read
 
     @property
     def node(self) -> str:

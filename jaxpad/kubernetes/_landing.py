@@ -72,8 +72,8 @@ def absence(ending: Ending, log: str, lost: str) -> str:
     """Why a pod that has ended has no report."""
     last = last_line(log)
     said = f"the last line of its log is: {last}" if last else ""
-    lost = lost if ending.spoke else ""
-    return "; ".join(filter(None, (ending.why, lost, said)))
+    missing = (ending.unread or lost) if ending.spoke else ""
+    return "; ".join(filter(None, (ending.why, missing, said)))
 
 
 def last_line(log: str) -> str:
