@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from jaxpad.multi import _blame, _join_checks
@@ -96,18 +96,25 @@ def _nodes(
     records: Sequence[Record], ranks: Sequence[RankResult], blame: Sequence[Blame]
 ) -> tuple[NodeResult, ...]:
     """Each node with what it is blamed for; a victim of another's fault is no fail."""
-    found = []
-    for node in dict.fromkeys(one.node for one in sorted(ranks, key=lambda one: one.rank)):
-        own = [one for one in ranks if one.node == node]
-        laid = [one for one in blame if one.node == node]
-        reasons = [f"{one.fault}: {one.why}" for one in laid]
-        if not laid:
-            reasons = [f"rank {one.rank} {one.reasons[0]}" for one in own if one.reasons]
-        verdicts = [one.own_verdict for one in records if one.node == node]
-        verdicts += [one.verdict for one in own if one.state == "missing"]
-        worst = overall([*verdicts, *map(_fault_verdict, laid)])
-        found.append(NodeResult(node, tuple(one.rank for one in own), worst, tuple(reasons)))
-    return tuple(found)
+    by_node: dict[str, list[RankResult]] = {}
+    for one in sorted(ranks, key=lambda one: one.rank):
+        by_node.setdefault(one.node, []).append(one)
+    laid: dict[str, list[Blame]] = {}
+    for fault in blame:
+        laid.setdefault(fault.node, []).append(fault)
+    own = {one.rank: one.own_verdict for one in records}
+    return tuple(_node(node, these, laid.get(node, []), own) for node, these in by_node.items())
+
+
+def _node(
+    node: str, ranks: Sequence[RankResult], laid: Sequence[Blame], own: Mapping[int, Verdict]
+) -> NodeResult:
+    reasons = [f"{one.fault}: {one.why}" for one in laid]
+    if not laid:
+        reasons = [f"rank {one.rank} {one.reasons[0]}" for one in ranks if one.reasons]
+    verdicts = [own.get(one.rank, Verdict.INCONCLUSIVE) for one in ranks]
+    worst = overall([*verdicts, *map(_fault_verdict, laid)])
+    return NodeResult(node, tuple(one.rank for one in ranks), worst, tuple(reasons))
 
 
 def _fault_verdict(blame: Blame) -> Verdict:

@@ -66,15 +66,19 @@ def _gathered(found: Iterable[tuple[str, Record | str]]) -> Gathered:
 
 def _from_file(path: Path) -> Record | str:
     """The record, or why there is none. Never follows a link or waits for a pipe."""
-    flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
     try:
-        handle = os.open(path, flags)
+        handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError as error:
         return f"it cannot be opened: {error.strerror}"
-    with open(handle, "rb") as file:  # noqa: PTH123 - a handle
+    try:
         if not stat.S_ISREG(os.fstat(handle).st_mode):
             return "it is no plain file"
-        data = file.read(MOST_BYTES + 1)
+        with os.fdopen(os.dup(handle), "rb") as file:
+            data = file.read(MOST_BYTES + 1)
+    except OSError as error:
+        return f"it cannot be read: {error.strerror}"
+    finally:
+        os.close(handle)
     if len(data) > MOST_BYTES:
         return f"it is larger than {MOST_BYTES >> 20} MiB"
     record = _record(data.decode(errors="replace"))
