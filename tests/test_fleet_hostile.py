@@ -33,7 +33,7 @@ def first_number(text: str) -> str:
     return GOOD.replace(f'"seconds": {seconds}', f'"seconds": {text}', 1)
 
 
-CONTENTS = {
+CONTENTS: dict[str, tuple[str | bytes, str]] = {
     "empty": ("", "it is no JSON"),
     "cut short": (GOOD[: len(GOOD) // 2], "it is cut short"),
     "cut in a string": (GOOD[:30], "it is cut short"),
@@ -123,7 +123,7 @@ def device(path: Path) -> None:
         pytest.skip("devices cannot be made here")
 
 
-KINDS = {
+KINDS: dict[Callable[[Path], None], str] = {
     fifo: "a FIFO",
     link_to_secret: "a symbolic link",
     link_to_report: "a symbolic link",

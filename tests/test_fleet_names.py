@@ -71,6 +71,9 @@ def test_compressed_comes_back(found: list[str]) -> None:
 
 def test_compressed_is_short() -> None:
     assert fleet.compress(f"n{at:05}" for at in range(10_000)) == "n[00000-09999]"
+    assert fleet.compress(f"n{at:03}" for at in range(200)) == "n[000-199]"
+    assert fleet.compress(f"n{at}" for at in range(120)) == "n[0-119]"
+    assert fleet.compress(["n08", "n9", "n09", "n10", "n0"]) == "n[0,9],n[08-10]"
     assert fleet.compress(["n3", "n1", "n2", "login", "n10"]) == "login,n[1-3,10]"
 
 

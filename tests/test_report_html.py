@@ -9,13 +9,15 @@ from html.parser import HTMLParser
 from itertools import pairwise
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 
+from jaxpad.nvml import Gap, Lost, Reading, Trace
 from jaxpad.report import Report, _canvas, to_html as html_of, to_json
 from jaxpad.verdict import Verdict
 from test_report_samples import (
     FAILED,
     HOSTILE,
+    NASTY,
     PASSED_CPU,
     SHAPES,
     TRACES,
@@ -104,9 +106,12 @@ def test_json_is_embedded(report: Report) -> None:
     assert json.loads(Page(to_html(report)).one("script")) == to_json(report)
 
 
+@settings(deadline=None, max_examples=60)  # pictures take a tenth of a second
 @given(reports)
 def test_no_report_breaks_the_page(report: Report) -> None:
-    page = Page(to_html(report))
+    text = to_html(report)
+    page = Page(text)
+    assert "Not drawn" not in text
     assert json.loads(page.one("script")) == to_json(report)
     assert page.tags.count("script") == 1
 
@@ -190,7 +195,7 @@ def test_charts_ask_for_nothing_and_know_both_schemes(name: str) -> None:
     drawn = text[text.index("<svg") : text.rindex("</svg>")]
     assert "#0000" not in drawn
     assert "http" not in drawn
-    assert "var(--series-0)" in drawn
+    assert "var(--series)" in drawn
 
 
 def test_chart_is_the_same_each_time() -> None:
@@ -273,3 +278,36 @@ def test_size_with_ten_tracebacks() -> None:
     failing = replace(FAILED, output="x = Array([0., 1.], dtype=float32)\n" * 100)
     report = replace(PASSED_CPU, checks=(*suite(), *[failing] * 10))
     assert len(to_html(report).encode()) < 150 * 1024
+
+
+def odd_traces() -> dict[str, Trace]:
+    whole = TRACES["hostile node"]
+    gpu = whole.gpus[0]
+    none: dict[str, tuple[float | None, ...]] = dict.fromkeys(gpu.columns, (None,))
+    lost = Lost(0.0, "NVMLError_GpuIsLost: GPU is lost")
+    return {
+        "no GPUs": replace(whole, gpus=(), error="NVMLError_DriverNotLoaded: Driver Not Loaded"),
+        "no samples": replace(whole, gpus=(replace(gpu, time_s=(), columns={}, lost=lost),)),
+        "one sample": replace(
+            whole, gpus=(replace(gpu, time_s=(1.0,), columns=none),), stop_s=0.0, gaps=()
+        ),
+        "gap alone": replace(whole, gaps=(Gap(-5.0, 1e5, NASTY),)),
+        "unknown reasons": replace(
+            whole,
+            gpus=(
+                replace(gpu, time_s=(1.0, 2.0), columns={"throttle_bits": (2.0**40, None)}),
+                replace(gpu, pci_bus_id=Reading(None, NASTY), absent={"power_watts": NASTY}),
+            ),
+        ),
+    }
+
+
+@pytest.mark.parametrize("name", odd_traces())
+@pytest.mark.parametrize("shape", ["passed on the GPU", "hostile"])
+def test_odd_trace_is_drawn(name: str, shape: str) -> None:
+    trace = odd_traces()[name]
+    text = html_of(SHAPES[shape], trace)
+    assert Page(text).tags.count("script") == 1
+    assert "Not drawn" not in text
+    assert text.count("<svg") >= (6 if trace.gpus else 0)
+    assert trace.gpus or "Driver Not Loaded" in text

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from jaxpad.report import CheckResult, Report, summary
+from jaxpad.report import CheckResult, Judgement, Report, summary
 from jaxpad.verdict import Verdict
 from test_report_samples import FAILED, NASTY, PASSED_CPU, PASSED_GPU, SHAPES, check, every_shape
 
@@ -111,6 +111,9 @@ def test_rates_against_their_gates() -> None:
     assert "gemm bf16 369 to 684 TFLOP/s, 37 to 69 % of peak, gate 593: fail: GPU 5" in text
     assert "copy 1 GiB 2,870 to 2,930 GB/s, 86 to 87 % of peak, gate 2,680: pass" in text
     assert "gemm" not in shown(SHAPES["rates of a CPU"])
+    cpu = SHAPES["rates of a CPU"]
+    aside = tuple(Judgement(rate, None, Verdict.NOT_APPLICABLE) for rate in cpu.rates)
+    assert "gemm" not in shown(replace(cpu, judgements=aside))
 
 
 def test_changed_bounds_are_told() -> None:

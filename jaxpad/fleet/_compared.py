@@ -50,8 +50,9 @@ def _worst(found: Fleet) -> Iterator[Spread]:
     for each in found.outliers:
         by_number.setdefault((each.what, each.model, each.unit), []).append(each)
     spreads = {(each.what, each.model, each.unit): each for each in found.distributions}
-    for key, outside in list(by_number.items())[:MOST_PICTURES]:
-        yield Spread(spreads[key], tuple(outside))
+    drawn = [key for key in by_number if key in spreads]
+    for key in drawn[:MOST_PICTURES]:
+        yield Spread(spreads[key], tuple(by_number[key]))
 
 
 def _place(found: Far) -> tuple[str, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import hashlib
 import math
 import re
@@ -41,7 +42,7 @@ class Digest:
 
     name: str  # of the folder
     node: str  # what the report calls its node
-    started: str
+    started: str  # empty: it says nothing that is a time
     verdict: Verdict
     wrong: tuple[Wrong, ...]
     models: tuple[str, ...]  # of the GPUs that the driver lists
@@ -83,7 +84,7 @@ def digest(name: str, report: Report, data: bytes, same: Same) -> Digest:
     whole = Digest(
         name=name,
         node=brief(report.node, 80),
-        started=brief(report.started, 40),
+        started=_moment(report.started),
         verdict=report.verdict,
         wrong=tuple(_wrong(check, (name, report.node)) for check in first),
         models=models(report),
@@ -93,6 +94,14 @@ def digest(name: str, report: Report, data: bytes, same: Same) -> Digest:
         mark=hashlib.blake2b(data, digest_size=16).digest(),
     )
     return whole.shared(same)
+
+
+def _moment(text: str) -> str:
+    """A time that is one; any other text would be the newest of the fleet."""
+    try:
+        return datetime.datetime.fromisoformat(text).isoformat(timespec="seconds")
+    except ValueError:
+        return ""
 
 
 def _bounded(found: Iterator[Sample]) -> list[Sample]:

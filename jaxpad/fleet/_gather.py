@@ -15,6 +15,8 @@ from jaxpad.fleet._open import OURS, kind
 from jaxpad.fleet._pool import answers
 from jaxpad.fleet._refused import Refused
 
+OWN = "fleet.json"  # a folder with this alone is where a fleet was written
+
 
 @dataclass
 class Gathered:
@@ -34,10 +36,10 @@ def gather(root: Path) -> Gathered:
     for name, answer in answers(str(root), names):
         if isinstance(answer, Digest):
             found.digests.append(answer.shared(same))
-        elif answer is None:
-            found.empty.append(name)
-        else:
+        elif answer is not None:
             found.set_aside[name] = answer
+        elif not os.path.lexists(root / name / OWN):
+            found.empty.append(name)
     _set_copies_aside(found)
     return found
 

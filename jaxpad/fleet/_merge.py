@@ -51,7 +51,7 @@ def merge(
     told = problems(found.digests, limits["shared_failure_least"].value)
     columns = [compared(numbers, limits) for numbers in lay(found.digests)]
     outliers = tuple(sorted((one for _, outside in columns for one in outside), key=_rank))
-    started = sorted(one.started for one in found.digests)
+    started = sorted(one.started for one in found.digests if one.started)
     return Fleet(
         jaxpad=jaxpad.__version__,
         folder=brief(str(folder), 300),

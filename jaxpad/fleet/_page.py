@@ -9,14 +9,14 @@ from collections.abc import Iterable, Sequence
 
 from jaxpad.fleet._drain import line
 from jaxpad.fleet._model import Fleet, Node, Problem
-from jaxpad.fleet._words import headline, on, steps, told
+from jaxpad.fleet._words import Step, headline, on, steps, told
 from jaxpad.report._figures import moment, plural
 from jaxpad.report._signs import badge, style
 from jaxpad.report._tags import Html, folded, join, section, table, tag
 from jaxpad.verdict import Verdict
 
 ORDER = (Verdict.FAIL, Verdict.INCONCLUSIVE, Verdict.PASS, Verdict.NOT_APPLICABLE)
-MOST_ROWS = 100
+MOST_ROWS = 50
 MOST_LINES = 1000
 MOST_PROBLEMS = 40
 MOST_NAMES = 1500  # letters of names in one place; ranges make that thousands of nodes
@@ -44,7 +44,12 @@ def _when(found: Fleet) -> Iterable[str]:
 
 
 def what_next(found: Fleet) -> Html:
-    return section("next", "What to do next", tag("ol", *(tag("li", s) for s in steps(found))))
+    return section("next", "What to do next", tag("ol", *map(_step, steps(found))))
+
+
+def _step(step: Step) -> Html:
+    text = tag("a", step.text, href=f"#{step.anchor}") if step.anchor else step.text
+    return tag("li", text)
 
 
 def to_drain(found: Fleet, scheduler: str) -> Html:

@@ -38,7 +38,8 @@ def _hold_shape(data: bytes) -> None:
     layer. What then remains is deeper than that, or not closed.
     """
     marks = data.replace(rb"\\", b"").replace(rb"\"", b"").translate(None, _NO_MARKS)
-    bare = b"".join(marks.split(b'"')[::2])
+    # Two quotes that meet hold nothing, or nothing lies between two strings.
+    bare = b"".join(marks.replace(b'""', b"").split(b'"')[::2])
     brackets = bare.replace(b",", b"")
     if len(bare) - len(brackets) > MOST_VALUES:
         raise Refused(f"it has more than {MOST_VALUES:,} values")

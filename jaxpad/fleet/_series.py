@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from jaxpad.fleet._names import brief
 from jaxpad.results import Gpu, Judgement, Rate, Report
@@ -12,9 +13,8 @@ from jaxpad.results import Gpu, Judgement, Rate, Report
 _OF_GPU = re.compile(r" of GPU (\d{1,4})\b")
 
 
-@dataclass(frozen=True, slots=True)
-class Series:
-    """What is compared, and among which GPUs."""
+class Series(NamedTuple):
+    """What is compared, and among which GPUs: a tuple, as a fleet compares millions of them."""
 
     what: str  # "gemm bf16, all at once"
     model: str  # "h100-sxm"

@@ -65,7 +65,7 @@ def _next(printer: Printer, found: Fleet, scheduler: str) -> None:
     printer.line()
     printer.line("What to do next", "bold")
     for at, step in enumerate(steps(found), start=1):
-        printer.line(f"{at}. {step}", indent=2, hang=3)
+        printer.line(f"{at}. {step.text}", indent=2, hang=3)
     if found.to_drain:
         printer.line()
         printer.line("To drain, each a line to paste; nothing was run", "bold")

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
+from dataclasses import dataclass
 
 from jaxpad.fleet._hostlist import compress
 from jaxpad.fleet._model import Drift, Fleet, Problem
@@ -17,7 +18,7 @@ def headline(found: Fleet) -> str:
     count, failed = len(found.nodes), found.counts[Verdict.FAIL]
     if failed:
         drained = len(found.to_drain)
-        drain = f"{drained} to drain" if drained else "none to drain"
+        drain = f"{drained:,} to drain" if drained else "none to drain"
         return f"Fail: {failed:,} of {_nodes(count)} failed, {drain}"
     if not count:
         return "Inconclusive: there is no report"
@@ -40,34 +41,47 @@ def _open(found: Fleet) -> str:
     return f"{plural(len(found.set_aside), 'folder')} had to be set aside"
 
 
-def steps(found: Fleet) -> tuple[str, ...]:
+@dataclass(frozen=True)
+class Step:
+    """Something to do next, and the part of the page that has more on it."""
+
+    text: str
+    anchor: str = ""
+
+
+def steps(found: Fleet) -> tuple[Step, ...]:
     """What an admin should do now, the first thing first; never empty."""
-    told = tuple(_steps(found))
-    return told or (KEEP,)
+    return tuple(_steps(found)) or (Step(KEEP),)
 
 
-def _steps(found: Fleet) -> Iterator[str]:
+def _steps(found: Fleet) -> Iterator[Step]:
     for problem in found.shared[:3]:
         remedy = problem.remedy or problem.reason or "see the report of any of them"
-        yield f"Mend what most nodes fail alike, {problem.check} on {_share(problem)}: {remedy}"
+        most = f"Mend what most nodes fail alike, {problem.check} on {_share(problem)}"
+        yield Step(f"{most}: {remedy}", "shared")
     if found.to_drain:
-        yield f"Drain {_nodes(len(found.to_drain))}, after a look at the reasons"
+        yield Step(f"Drain {_nodes(len(found.to_drain))}, after a look at the reasons", "drain")
     slow = {each.node for each in found.outliers if each.slow}
     if slow:
-        yield f"Test {_nodes(len(slow))} again that are slower than their peers: {told(slow)}"
-    for state, words in _STATES.items():
+        yield Step(f"Test again, alone, what is slower than its peers: {_named(slow)}", "outliers")
+    for state, (words, anchor) in _STATES.items():
         names = [node.name for node in found.nodes if node.state == state]
         if names:
-            yield f"{words} {_nodes(len(names))}: {told(names)}"
+            yield Step(f"{words}: {_named(names)}", anchor)
     if any(problem.verdict is Verdict.INCONCLUSIVE for problem in found.problems):
-        yield "See why checks could not be answered, and run the smoke suite there again"
+        again = "See why checks could not be answered, and run the smoke suite there again"
+        yield Step(again, "inconclusive")
 
 
 _STATES = {
-    "missing": "Find out why there is no report of",
-    "not tested": "Test, when they are free,",
-    "set aside": "Run the smoke suite again where the report was set aside, on",
+    "missing": ("Find out why there is no report", "untested"),
+    "not tested": ("Test what could not be tested", "untested"),
+    "set aside": ("Run the smoke suite again where the report was set aside", "set-aside"),
 }
+
+
+def _named(names: Collection[str]) -> str:
+    return f"{_nodes(len(names))}, {told(names)}"
 
 
 def _share(problem: Problem) -> str:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 ROW, TOP, BOTTOM, RIGHT = 21.0, 16.0, 18.0, 58.0  # CSS pixels
+MOST_OF_PEAK = 130.0  # per cent
 MOST = 110.0  # pixels that a name may take
 _TONES = {Verdict.FAIL: "fail", Verdict.INCONCLUSIVE: "inconclusive"}
 
@@ -74,7 +75,7 @@ class Bar:
 
     @property
     def tone(self) -> str:
-        return COLOURS[_TONES.get(self.entry.verdict or Verdict.PASS, "series-0")]
+        return COLOURS[_TONES.get(self.entry.verdict or Verdict.PASS, "series")]
 
 
 def _paint(drawn: Figure, program: Program) -> None:
@@ -157,13 +158,20 @@ def _scale(panel: Axes, program: Program) -> None:
     full = 100.0 if program.scaled else 0.0
     panel.set_xlim(0, max([full, *medians, *gates, 1e-9]) * (1.0 if full else 1.04))
     panel.set_ylim(len(program.places) - 0.5, -0.5)
-    if program.scaled:
-        panel.set_xticks([0, 25, 50, 75, 100], ["0", "25", "50", "75", "100 %"])
-    else:
-        panel.locator_params(axis="x", nbins=4)
+    _ticks(panel, program)
     panel.grid(axis="x", zorder=0)
     panel.set_axisbelow(True)
     _heads(panel, program)
+
+
+def _ticks(panel: Axes, program: Program) -> None:
+    """Quarters of the peak; round numbers where there is none, or a rate far beyond it."""
+    if program.scaled and panel.get_xlim()[1] < MOST_OF_PEAK:
+        panel.set_xticks([0, 25, 50, 75, 100], ["0", "25", "50", "75", "100 %"])
+    else:
+        unit = " %" if program.scaled else ""
+        panel.locator_params(axis="x", nbins=4)
+        panel.xaxis.set_major_formatter(lambda value, _: f"{value:g}{unit if value else ''}")
 
 
 def _heads(panel: Axes, program: Program) -> None:
@@ -174,7 +182,12 @@ def _heads(panel: Axes, program: Program) -> None:
         "color": COLOURS["quiet"],
     }
     panel.annotate(
-        program.unit, (1, 1), xycoords="axes fraction", xytext=(RIGHT - 4, 4), ha="right", **above
+        label(program.unit, RIGHT),
+        (1, 1),
+        xycoords="axes fraction",
+        xytext=(RIGHT - 4, 4),
+        ha="right",
+        **above,
     )
     gated = next((entry for entry in program.entries if entry.gate is not None), None)
     if gated and gated.gate is not None:

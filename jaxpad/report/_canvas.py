@@ -24,7 +24,7 @@ WIDTH = 360.0  # of most pictures, in CSS pixels: legible on a phone, two in a r
 TEXT = 9.0  # pixels
 _PER_INCH = 72  # matplotlib's SVG has 72 units an inch
 _NO_METADATA = dict.fromkeys(("Creator", "Date", "Format", "Type"))
-_NAMELESS = (
+_LACKING = (
     "Pictures are drawn with matplotlib, which does not import in this Python; "
     "the tables have all of the numbers."
 )
@@ -82,7 +82,7 @@ def lacking() -> str | None:
     try:
         import matplotlib.figure  # noqa: F401
     except Exception:  # an extension built for another numpy raises more than ImportError
-        return _NAMELESS
+        return _LACKING
     return None
 
 

@@ -105,21 +105,21 @@ def _object(kind: Any) -> Reader:
     hints, make = _types(kind), typing.get_origin(kind) or kind
     names = hints.keys()
     rows = tuple((name, _exact(hint), _reader(hint)) for name, hint in hints.items())
-    nullable = MAY_BE_NAN.get(kind, frozenset())
+    nullable = [at for at, name in enumerate(names) if name in MAY_BE_NAN.get(kind, ())]
 
     def read(value: Any) -> Any:
         if not isinstance(value, dict) or value.keys() != names:
             _hold_fields(value, names)
-        found, name = {}, ""
+        found, name = [], ""
         try:
             for name, exact, reader in rows:
                 each = value[name]
-                found[name] = each if type(each) in exact else reader(each)
+                found.append(each if type(each) in exact else reader(each))
         except Misfit as misfit:
             raise misfit.below(f".{name}") from None
-        for name in nullable:
-            found[name] = math.nan if found[name] is None else found[name]
-        return make(**found)
+        for at in nullable:
+            found[at] = math.nan if found[at] is None else found[at]
+        return make(*found)
 
     return read
 

@@ -250,7 +250,7 @@ def _spread(wanted: dict[int, float], apart: float, most: float) -> dict[int, fl
 
 def _points(panel: Axes, found: tuple[Point, ...]) -> None:
     """Numbered, as names would lie on each other; points at one place share a label."""
-    tone = COLOURS["series-0"]
+    tone = COLOURS["series"]
     for point in found:
         face = tone if point.together else COLOURS["page"]
         panel.plot(

@@ -13,7 +13,7 @@ from jaxpad.report._canvas import WIDTH, Chart, axes
 from jaxpad.report._figures import brief, number
 from jaxpad.report._svg import COLOURS
 from jaxpad.report._tags import Html, table
-from jaxpad.report._times import bands, clock, index, shade, span, time_axis
+from jaxpad.report._times import bands, clock, index, lane, shade, span, time_axis
 from jaxpad.results import Report
 from jaxpad.verdict import Verdict
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-LEFT, RIGHT, TOP, BOTTOM, LANE = 46.0, 46.0, 16.0, 18.0, 25.0  # CSS pixels
+LEFT, RIGHT, TOP, BOTTOM = 46.0, 46.0, 16.0, 18.0  # CSS pixels
 BUSY = 50.0  # per cent of utilisation
 
 
@@ -96,7 +96,7 @@ def series(report: Report, trace: Trace, quantity: Quantity, worst: dict[int, Ve
         title=f"{quantity.title}, {quantity.unit}",
         finding=_finding(found, quantity),
         numbers=_numbers(found, quantity),
-        height=TOP + BOTTOM + LANE * max(1, len(found)),
+        height=TOP + BOTTOM + lane(len(found)) * max(1, len(found)),
         paint=lambda drawn: _paint(drawn, report, trace, found, quantity, worst),
     )
 
@@ -153,7 +153,7 @@ def _paint(
     low = min(0.0, *every) if quantity.from_zero else min(every)
     for row, line in enumerate(found):
         bad = worst.get(line.gpu) is Verdict.FAIL or line.trace.lost is not None
-        tone = COLOURS["fail" if bad else "series-0"]
+        tone = COLOURS["fail" if bad else "series"]
         panel.axhline(row + 0.92, color=COLOURS["line"], linewidth=0.6, zorder=1)
         _lane(panel, row, line, trace.gaps, (low, (high - low) or 1.0), tone)
         told = brief(quantity.tell(line)) if line.points else "none"

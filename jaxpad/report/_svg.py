@@ -26,7 +26,7 @@ _NAMES = (
     "fail",
     "inconclusive",
     "not-applicable",
-    *(f"series-{number}" for number in range(8)),
+    "series",
 )
 COLOURS = {name: f"#0000{number:02x}" for number, name in enumerate(_NAMES, start=1)}
 _VARIABLES = {colour: f"var(--{name})" for name, colour in COLOURS.items()}
@@ -34,6 +34,8 @@ _VARIABLES = {colour: f"var(--{name})" for name, colour in COLOURS.items()}
 _DROPPED = frozenset({"metadata", "style", "title"})
 _KEPT = ("d", "x", "y", "width", "height", "transform")
 _NUMBER = re.compile(r"-?\d+\.\d+(?:e-?\d+)?")
+_LINES = re.compile(r"M [\dML z.\n-]+")
+_POINT = re.compile(r"([MLz])(?: (-?[\d.]+) (-?[\d.]+))?")
 _UNTURNED = re.compile(r"rotate\(-?0 [^)]*\)")
 _FONT = re.compile(r"(?:(?P<weight>bold|[5-9]00) )?(?P<size>[\d.]+px)")
 
@@ -103,10 +105,27 @@ def _attributes(element: ET.Element, key: str, wanted: frozenset[str]) -> dict[s
 
 def _short(text: str) -> str:
     """Numbers to a tenth of a pixel, and a path without the words that can be left out."""
+    if _LINES.fullmatch(text):
+        return _relative(text)
     text = _NUMBER.sub(lambda match: f"{float(match[0]):.1f}".removesuffix(".0"), text)
-    text = re.sub(r"\s*([A-Za-z])\s+", r"\1", text.strip()) if text[:1] == "M" else text
-    # After M a pair of numbers alone is a line.
-    return text.replace("L", " ") if re.fullmatch(r"[ML\d. -]+", text) else text
+    return re.sub(r"\s*([A-Za-z])\s+", r"\1", text.strip()) if text[:1] == "M" else text
+
+
+def _relative(path: str) -> str:
+    """A path of straight lines as steps from point to point: half as long."""
+    found: list[str] = []
+    at = start = (0, 0)  # in tenths of a pixel, so that nothing adds up
+    for command, x, y in _POINT.findall(path):
+        if command == "z":
+            found.append("z")
+            at = start
+            continue
+        point = (round(10 * float(x)), round(10 * float(y)))
+        step = (f"{(new - old) / 10:g}" for new, old in zip(point, at, strict=True))
+        found.append(f"{'m' if command == 'M' else ' '}{' '.join(step)}")
+        at = point
+        start = point if command == "M" else start
+    return "".join(found).replace(" -", "-")
 
 
 def _style(text: str) -> str:

@@ -89,7 +89,8 @@ class Printer:
 
     def rates(self, report: Report) -> None:
         """What each program reached, where it is held to something; bounds that were changed."""
-        held = [program for program in programs(report) if program.verdict]
+        aside = (None, Verdict.NOT_APPLICABLE)  # a CPU's rates are held to nothing
+        held = [program for program in programs(report) if program.verdict not in aside]
         width = max((len(program.title) for program in held), default=0)
         if held or report.overrides:
             self.line()

@@ -13,7 +13,7 @@ from jaxpad.report._figures import duration
 from jaxpad.report._series import lane_name
 from jaxpad.report._svg import COLOURS
 from jaxpad.report._tags import Html, table
-from jaxpad.report._times import bands, clock, index, shade, span, time_axis
+from jaxpad.report._times import bands, clock, index, lane, shade, span, time_axis
 from jaxpad.results import Report
 from jaxpad.verdict import Verdict
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-LEFT, RIGHT, TOP, BOTTOM, ROW = 46.0, 28.0, 16.0, 18.0, 25.0  # CSS pixels
+LEFT, RIGHT, TOP, BOTTOM = 46.0, 28.0, 16.0, 18.0  # CSS pixels
 _LETTER = 7.0  # pixels a strip needs for its letter
 
 # The worst first: where several hold at once, the first is drawn.
@@ -32,7 +32,7 @@ _LOOKS = {
     "sw_thermal_slowdown": ("T", "inconclusive", "heat"),
     "reliability": ("R", "inconclusive", "voltage reliability"),
     "board_limit": ("L", "inconclusive", "board limit"),
-    "sw_power_cap": ("P", "series-0", "power cap"),
+    "sw_power_cap": ("P", "series", "power cap"),
     "sync_boost": ("Y", "quiet", "sync boost"),
     "display_clock_setting": ("D", "quiet", "display clock"),
 }
@@ -86,7 +86,7 @@ def throttle(report: Report, trace: Trace, worst: dict[int, Verdict]) -> Chart:
         title="What held the clocks down",
         finding=_finding(found),
         numbers=_numbers(report, trace),
-        height=TOP + BOTTOM + ROW * max(1, len(found)),
+        height=TOP + BOTTOM + lane(len(found)) * max(1, len(found)),
         paint=lambda drawn: _paint(drawn, report, trace, found, worst),
     )
 

@@ -47,6 +47,11 @@ def index(report: Report, at: int, gpu: GpuTrace) -> int:
     return next(known, at)
 
 
+def lane(count: int) -> float:
+    """How high a GPU's lane is: one alone needs room to be read, eight share it."""
+    return max(25.0, 110.0 / max(1, count))
+
+
 def clock(seconds: float) -> str:
     """`3:20`, minutes and seconds after the start."""
     minutes, rest = divmod(round(seconds), 60)

@@ -73,7 +73,7 @@ def _program(program: Program) -> Row:
             merged[-1] = (merged[-1][0], max(stop, merged[-1][1]))
         else:
             merged.append((start, stop))
-    bars = tuple((start, stop - start, "series-0") for start, stop in merged)
+    bars = tuple((start, stop - start, "series") for start, stop in merged)
     return Row(f"· {program.title}", bars)
 
 
