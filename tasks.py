@@ -18,7 +18,7 @@ if (HOME / "jaxpad").is_dir():  # a checkout that is not installed
 from jaxpad import profile_tasks  # noqa: E402
 from jaxpad.fleet_tasks import fleet  # noqa: E402
 from jaxpad.multi_tasks import multi  # noqa: E402
-from jaxpad.node_tasks import doctor, health, nvml_record  # noqa: E402
+from jaxpad.node_tasks import doctor, health, nvml_record, pod  # noqa: E402
 from jaxpad.report_tasks import report  # noqa: E402
 from jaxpad.smoke_tasks import smoke  # noqa: E402
 from jaxpad.tasking import DRY_RUN, call, command, perform, remainder  # noqa: E402
@@ -116,8 +116,7 @@ def test(_c: Context, k: str = "") -> None:
     call("upkeep:test", HOME, select=k)
 
 
-namespace = Collection(
-    build, launch, smoke, report, fleet, multi, doctor, health, lock, lint, docs, test
-)
+_ON_NODES = (smoke, report, multi, pod, fleet, doctor, health)
+namespace = Collection(build, launch, *_ON_NODES, lock, lint, docs, test)
 namespace.add_collection(Collection.from_module(profile_tasks, name="profile"))
 namespace.add_collection(Collection("nvml", nvml_record))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 import shlex
 from collections.abc import Mapping
@@ -43,8 +44,9 @@ class Cluster:
 
 
 # Words that only one of the engines knows.
-SLURM_ONLY = ("nodelist", "exclude", "reservation", "partition", "account", "runtime")
+SLURM_ONLY = ("reservation", "partition", "account", "runtime")
 KUBERNETES_ONLY = ("namespace", "pull_secret", "jobset")
+_TEXTS = ("nodelist", "exclude", "reservation", "partition", "account")
 
 
 def cluster(words: Mapping[str, str | bool], image: str) -> Cluster:
@@ -55,7 +57,7 @@ def cluster(words: Mapping[str, str | bool], image: str) -> Cluster:
         raise UsageError(f"--time {time!r} is no time limit: give it as 00:15:00")
     return Cluster(
         nodes=_count("nodes", text["nodes"], least=1),
-        **{name: text[name] for name in SLURM_ONLY if name != "runtime"},
+        **{name: text[name] for name in _TEXTS},
         time=time,
         gpus_per_node=_count("gpus-per-node", text["gpus_per_node"], least=0),
         processes=_choice("processes", text["processes"], PROCESSES),
@@ -68,6 +70,23 @@ def cluster(words: Mapping[str, str | bool], image: str) -> Cluster:
         jobset=bool(words["jobset"]),
         image=image,
     )
+
+
+def seconds(time: str) -> float:
+    """A time limit as sbatch reads it, in seconds; 0 is no limit.
+
+    `MM`, `MM:SS`, `HH:MM:SS`, `D-HH`, `D-HH:MM` or `D-HH:MM:SS`.
+    """
+    days, dash, rest = time.rpartition("-")
+    parts = [int(part) for part in rest.split(":")]
+    if dash:
+        hours, minutes, secs = [*parts, 0, 0][:3]
+    elif len(parts) == 3:
+        hours, minutes, secs = parts
+    else:
+        hours, (minutes, secs) = 0, [*parts, 0][:2]
+    found = ((int(days or 0) * 24 + hours) * 60 + minutes) * 60 + secs
+    return float(found) or math.inf
 
 
 def _count(name: str, text: str, least: int) -> int | None:

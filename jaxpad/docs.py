@@ -11,9 +11,10 @@ import json
 import re
 import sys
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 
-from jaxpad import matrix, profiles, runner
+from jaxpad import kubernetes, matrix, profiles, runner
 from jaxpad.report import fields
 from jaxpad.upkeep import checkout
 
@@ -49,6 +50,12 @@ def tables(home: Path) -> dict[str, Callable[[], str]]:
         "hiding": lambda: matrix.latency_hiding(matrix.read()),
         "triton": lambda: matrix.triton_gemm_any(matrix.read()),
     }
+
+
+def manifests(home: Path) -> dict[Path, Callable[[], str]]:
+    """The examples for Kubernetes, as `smoke --on kubernetes` makes them."""
+    folder = home / "configs" / "clusters" / "kubernetes"
+    return {folder / name: partial(str, text) for name, text in kubernetes.examples().items()}
 
 
 def pictures(home: Path) -> dict[Path, Callable[[], str]]:
@@ -103,9 +110,9 @@ def docs(home: Path, *, check: bool) -> int:
 
 
 def renew(home: Path, *, check: bool) -> list[Path]:
-    """Renew every page and picture, or with `check` only say which are out of date."""
+    """Renew every page, picture and manifest, or with `check` only say which are out of date."""
     fresh = {page: renewed(page.read_text(), tables(home)) for page in pages(home)}
-    fresh |= {file: draw() for file, draw in pictures(home).items()}
+    fresh |= {file: draw() for file, draw in {**pictures(home), **manifests(home)}.items()}
     stale = [file for file, text in fresh.items() if not _holds(file, text)]
     for file in () if check else stale:
         file.write_text(fresh[file])

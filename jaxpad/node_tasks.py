@@ -1,10 +1,10 @@
-"""The tasks that ask this machine: `doctor`, `health`, `nvml.record`."""
+"""The tasks of one machine: `doctor`, `health`, `nvml.record`, and `pod` for a cluster's."""
 
 from __future__ import annotations
 
 from invoke import Context
 
-from jaxpad.tasking import JSON, command, perform
+from jaxpad.tasking import JSON, command, perform, remainder
 
 
 @command(
@@ -55,3 +55,15 @@ def health(
 def nvml_record(_c: Context, out: str = "nvml-recording.toml", json: bool = False) -> None:
     """Write down what NVML answers here, without names and serials, for tests to play back."""
     perform("nvml_record", locals())
+
+
+@command(
+    help={
+        "seconds": "ask the command to end after this time; its report still comes",
+        "bounds": "the content of the command's --thresholds file",
+        "read": "run nothing: print what the log of a pod on stdin holds",
+    }
+)
+def pod(_c: Context, seconds: str = "", bounds: str = "", read: bool = False) -> None:
+    """Run the jaxpad command behind `--`; its output comes out of a pod's log whole."""
+    perform("pod_command", locals(), command=remainder())

@@ -79,7 +79,7 @@ def lint(home: Path, *, fix: bool) -> int:
         _module("mypy"),
         [_own("shellcheck"), *SCRIPTS],
         [_own("hadolint"), *DOCKERFILES],
-        _module("yamllint", "--strict", "docker"),
+        _module("yamllint", "--strict", "docker", "configs"),
     ]
     codes = [call(argv, checkout(home)) for argv in commands]
     return int(any(codes))

@@ -29,7 +29,7 @@ ROWS = (
     ("devices", "platforms", "facts", "aot", "schedule"),
     ("throughput", "runner", "engines", "effects", "health", "survey", "gates", "multi"),
     ("report", "containers", "matrix", "fleet"),
-    ("slurm",),
+    ("slurm", "kubernetes"),
     (
         "smoke",
         "profile_commands",
@@ -41,6 +41,8 @@ ROWS = (
         "smoke_slurm",
         "smoke_command",
         "smoke_tasks",
+        "smoke_kubernetes",
+        "pod_command",
         "image",
         "doctor",
         "flag_search",

@@ -30,7 +30,7 @@ def report(
         seconds=0.0,
         command=plan.command,
         profile=plan.profile or (facts.profile if facts else None),
-        node=socket.gethostname(),
+        node=plan.environ.get("JAXPAD_NODE") or socket.gethostname(),  # a pod has a name of its own
         platform=_platform(plan, facts),
         xla_flags=_flags(plan),
         versions=_versions(facts),

@@ -1,0 +1,129 @@
+"""A run on a cluster: what its pods do, and every manifest it needs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from jaxpad.cluster import Cluster, seconds
+from jaxpad.kubernetes import _jobs
+from jaxpad.kubernetes._kubectl import Kubectl
+from jaxpad.kubernetes._pod import Manifest
+from jaxpad.kubernetes._pods import Pods
+
+_LOG = "xid_hours_most"  # 0: the kernel's log is not looked at
+_NO_LIMIT_S = 24 * 3600  # for --time 0: nothing is waited for without end
+
+
+@dataclass(frozen=True)
+class Suite:
+    """What each node is asked."""
+
+    platform: str  # gpu or cpu
+    limit: float
+    profile: str | None = None  # one of the image's
+    select: str | None = None
+    thresholds: str | None = None  # the content of the caller's file
+    strict: bool = False
+    redact: bool = True
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A run. All that it makes carries its name, by which it is found and deleted."""
+
+    name: str
+    wanted: Cluster
+    suite: Suite
+    out: Path
+    gpus: int  # of each node
+    within: tuple[str, ...] = ()  # nodes to choose from; empty: any
+    without: tuple[str, ...] = ()
+
+    @property
+    def kube(self) -> Kubectl:
+        return Kubectl(self.wanted.namespace, self.wanted.extra)
+
+    @property
+    def count(self) -> int:
+        """Nodes to test."""
+        return self.wanted.nodes or len(self.within) or 1
+
+    @property
+    def nodes(self) -> Path:
+        """One folder a node."""
+        return self.out / "nodes"
+
+    @property
+    def logs(self) -> Path:
+        return self.out / "logs"
+
+    def node_pods(self) -> Pods:
+        """The suite on each node by itself."""
+        return self._pods("nodes", ["smoke", "--json", *self._smoke_words()])
+
+    def multi_pods(self, nodes: Sequence[str]) -> Pods:
+        """One process on each of these nodes; no name of a node stands for any."""
+        count = len(nodes) or self.count
+        profile = {"JAXPAD_PROFILE": self.suite.profile} if self.suite.profile else {}
+        pods = self._pods("multi", ["multi", "--json", *self._multi_words(count)])
+        return replace(pods, count=count, nodes=tuple(nodes) or pods.nodes, environ=profile)
+
+    def first(self) -> list[Manifest]:
+        """What the first stage needs."""
+        return [_jobs.nodes_job(self.node_pods())]
+
+    def second(self, nodes: Sequence[str] = ()) -> list[Manifest]:
+        """What the second stage needs beside that."""
+        pods = self.multi_pods(nodes)
+        if self.wanted.jobset:
+            return [_jobs.jobset(pods)]
+        return [_jobs.service(pods), _jobs.multi_job(pods)]
+
+    def _pods(self, stage: str, words: Sequence[str]) -> Pods:
+        run_s = int(min(seconds(self.wanted.time), _NO_LIMIT_S))
+        return Pods(
+            run=self.name,
+            stage=stage,
+            count=self.count,
+            image=self.wanted.image,
+            command=("jaxpad", "pod", "--seconds", str(run_s), *self._bounds(), "--", *words),
+            seconds=run_s,
+            wait_s=int(self.wanted.wait_s),
+            gpus=self.gpus,
+            pull_secret=self.wanted.pull_secret,
+            nodes=self.within,
+            without=self.without,
+        )
+
+    def _smoke_words(self) -> list[str]:
+        suite = self.suite
+        words = [*self._shared_words(), "--out", "/tmp/smoke-report"]  # noqa: S108 - the pod's own
+        words += ["--profile", suite.profile] if suite.profile else []
+        words += ["-k", suite.select] if suite.select else []
+        words += ["--strict"] if suite.strict else []
+        return [*words, *([] if suite.redact else ["--no-redact"])]
+
+    def _multi_words(self, count: int) -> list[str]:
+        words = [*self._shared_words(), "--out", "/tmp/multi-report"]  # noqa: S108 - the pod's own
+        words += ["--expect-processes", str(count), "--join", str(self._join_s)]
+        words += ["--expect-devices", str(self.gpus)] if self.gpus else []
+        return [*words, *(["--pairwise"] if self.wanted.pairwise else [])]
+
+    @property
+    def _join_s(self) -> int:
+        """Pods do not start at once: a node may have the image still to unpack."""
+        return max(60, min(180, int(self.wanted.wait_s)))
+
+    def _shared_words(self) -> list[str]:
+        return ["--platform", self.suite.platform, "--limit", f"{self.suite.limit:g}"]
+
+    def _bounds(self) -> list[str]:
+        """The caller's bounds, and ours: in a pod without rights nobody reads the kernel's log.
+
+        Without it every node would be inconclusive. The report says that it was left out.
+        """
+        given = self.suite.thresholds or ""
+        ours = f"{_LOG} = 0\n" if self.suite.platform == "gpu" and _LOG not in given else ""
+        return ["--bounds", ours + given] if ours + given else []
