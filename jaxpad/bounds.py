@@ -47,7 +47,7 @@ Bounds = Mapping[str, Bound]
 
 
 def load(changes: Path | None = None) -> Bounds:
-    """The bounds of configs/health.toml and throughput.toml, with the lines of `changes`.
+    """The bounds of configs/health.toml, throughput.toml and multi.toml, changed by `changes`.
 
     A line of `changes` is `name = number`.
 
