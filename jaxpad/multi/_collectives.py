@@ -16,7 +16,7 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 AXIS = "device"
 # In this order: after a reduce_scatter of Gloo its all_reduce and all_gather over the same
-# processes take 200 times as long (jaxlib 0.10.2 and 0.12, 3 processes).
+# processes take 200 times as long (jaxlib 0.10.2, 3 processes).
 KINDS = ("all_reduce", "all_gather", "all_to_all", "permute", "reduce_scatter")
 _SHORT = 256  # elements of one device, where its size is free
 _BASE = 251  # a prime: data repeat with no size or count

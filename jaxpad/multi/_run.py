@@ -90,7 +90,7 @@ def _first(place: Place, identity: Identity, now: float) -> Record:
         launcher=place.launcher,
         began=now,
         run=place.run,
-        nodes=place.nodes,
+        nodes=() if place.local_rank else place.nodes,  # once for a node: it can be long
         identity=identity,
         stage=Stage(since=now),
     )
