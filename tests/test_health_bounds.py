@@ -18,7 +18,7 @@ from test_health_machine import H100, SHOWN, first, seen
 
 
 def test_shipped_bounds_are_used() -> None:
-    folders = ("health", "gates")
+    folders = ("health", "gates", "multi")
     files = [file for folder in folders for file in (HOME / "jaxpad" / folder).glob("*.py")]
     used = "".join(file.read_text() for file in files)
     assert [name for name in health.load() if f'"{name}"' not in used] == []

@@ -13,6 +13,7 @@ from jaxpad import multi
 from jaxpad.multi import Expected, Record
 from jaxpad.multi._keep import keep, text
 from jaxpad.multi._record import Check, Clock, End, Identity, Stage
+from jaxpad.multi._run import _keeper
 from jaxpad.verdict import Verdict
 
 ONE = Record(
@@ -111,3 +112,10 @@ def test_a_rank_twice_in_logs() -> None:
     found = multi.read_logs({"a": line, "b": line})
     assert len(found.records) == 1
     assert found.aside[0].why == "rank 1 has already spoken"
+
+
+def test_a_folder_that_is_gone_ends_nothing(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    _keeper(tmp_path / "gone")(ONE)
+    assert "cannot be written" in capsys.readouterr().err

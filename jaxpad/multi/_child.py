@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import faulthandler
 import os
+import resource
 import signal
 import traceback
 from collections.abc import Callable
@@ -53,6 +54,7 @@ def _run(work: Callable[[int], None], tell: int, say: int, parent: int) -> None:
         for standard in (1, 2):  # plugins print to stdout, which is for our one line
             os.dup2(say, standard)
         faulthandler.enable()
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # of a hung job nobody wants the memory
         work(tell)
     except BaseException:
         traceback.print_exc()

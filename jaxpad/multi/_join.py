@@ -8,8 +8,6 @@ import socket
 import time
 
 from jaxpad.multi._world import Job, World
-from jaxpad.platforms import jax_platforms
-from jaxpad.verdict import Verdict
 
 HEARTBEAT_S = 30  # a peer that is silent for so long is taken for dead: JAX ends the others
 NCCL = {"NCCL_DEBUG": "INFO", "NCCL_DEBUG_SUBSYS": "INIT,NET,ENV"}
@@ -37,9 +35,13 @@ def start(world: World) -> None:
 
 
 def _platforms(job: Job) -> dict[str, str]:
-    """Alone where a GPU is asked for: JAX then says why there is none, and never falls back."""
-    chosen = jax_platforms(job.expected)
-    return {"JAX_PLATFORMS": "cuda"} if job.expected.requested == "gpu" else chosen
+    """The GPU alone where it is expected, so that JAX says why there is none.
+
+    With the CPU beside it one process would fall back, and the others wait for its GPUs.
+    """
+    if job.expected.platform == "gpu" and job.expected.requested == "auto":
+        return {"JAX_PLATFORMS": job.environ.get("JAX_PLATFORMS") or "cuda"}
+    return {"JAX_PLATFORMS": {"gpu": "cuda"}.get(job.expected.platform, "cpu")}
 
 
 def join(world: World) -> None:
@@ -62,7 +64,6 @@ def join(world: World) -> None:
         heartbeat_timeout_seconds=HEARTBEAT_S,
         shutdown_timeout_seconds=HEARTBEAT_S,
     )
-    _count(world, jax.process_count())
 
 
 def reach(address: str, limit_s: float) -> None:
@@ -80,14 +81,3 @@ def reach(address: str, limit_s: float) -> None:
                     f"{error.strerror or error}"
                 ) from None
         time.sleep(0.2)
-
-
-def _count(world: World, found: int) -> None:
-    wanted = world.job.wanted.processes or world.job.place.processes
-    good = found == wanted
-    world.tell.check(
-        "processes",
-        Verdict.PASS if good else Verdict.FAIL,
-        f"{found} processes, expected {wanted}",
-        "" if good else "start as many processes as --expect-processes says",
-    )

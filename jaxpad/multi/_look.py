@@ -4,9 +4,17 @@ from __future__ import annotations
 
 from typing import Any
 
-from jaxpad.devices import GPU_PLATFORMS
+from jaxpad import devices
+from jaxpad.devices import GPU_PLATFORMS, Started
+from jaxpad.multi._wire import clean
+from jaxpad.multi._words import of_a_peer, of_error
 from jaxpad.multi._world import Peer, World
+from jaxpad.platforms import fallback
 from jaxpad.verdict import Verdict
+
+
+class NoPlatform(Exception):
+    """JAX does not compute where it is expected to."""
 
 
 def look(world: World) -> Peer:
@@ -14,7 +22,11 @@ def look(world: World) -> Peer:
     import jax
 
     world.tell.step("devices", "start the platform and count the devices", together=True)
-    local = jax.local_devices()
+    try:
+        local = jax.local_devices()
+    except Exception as error:  # a RuntimeError; an AssertionError where no plugin registers
+        raise _no_platform(world, error) from error
+    _count(world, jax.process_count())
     platform = "gpu" if local[0].platform in GPU_PLATFORMS else local[0].platform
     kind = ", ".join(sorted({device.device_kind for device in local}))
     world.tell.tell(
@@ -32,6 +44,28 @@ def look(world: World) -> Peer:
         local_devices=len(local),
         arrived=record.arrived or 0.0,
         memory=min(map(_memory, local)),
+    )
+
+
+def _no_platform(world: World, error: Exception) -> Exception:
+    """The error to raise: with the cause that `jaxpad smoke` would name, if it is ours."""
+    job, said = world.job, of_error(error)
+    if job.expected.platform != "gpu" or of_a_peer(said):
+        return error
+    started = Started(error=said, log=f"Error: {said}")
+    cause = fallback(job.environ, job.gpus, job.driver, devices.installed(), started)
+    world.tell.check("platform", Verdict.FAIL, clean(cause.reason), clean(cause.remedy))
+    return NoPlatform(cause.reason)
+
+
+def _count(world: World, found: int) -> None:
+    wanted = world.job.wanted.processes or world.job.place.processes
+    good = found == wanted
+    world.tell.check(
+        "processes",
+        Verdict.PASS if good else Verdict.FAIL,
+        f"{found} processes, expected {wanted}",
+        "" if good else "start as many processes as --expect-processes says",
     )
 
 

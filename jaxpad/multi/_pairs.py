@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 import statistics
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import jax
 from jax.sharding import Mesh
@@ -56,7 +57,7 @@ def pairs(world: World, mesh: Mesh) -> None:
     found = _least([json.loads(text) for text in exchange(json.dumps(own))])
     size = _size(world)
     told = tuple(Pair(tuple(name.split("|")), size, rate) for name, rate in found.items())
-    world.tell.tell(pairs=told)
+    world.tell.tell(pairs=tuple(pair for pair in told if mine in pair.nodes))
     _judge(world, told)
 
 
@@ -67,19 +68,23 @@ def _size(world: World) -> int:
 def _measured(world: World, mesh: Mesh, both: Sequence[str]) -> float:
     """GB/s on the bus of an all_reduce over the devices of two nodes.
 
-    By the time of many calls, waiting for a late peer included: a slow host counts too.
+    By the median time of a call with what comes before it, waiting for a late peer included:
+    a slow host counts too.
     """
     nodes = world.nodes
     devices = [one for one in mesh.devices.flat if nodes[one.process_index] in both]
     size = _size(world)
     call = caller(mesh_of(devices), "all_reduce", size)
     jax.block_until_ready([call() for _ in range(2)][-1])
-    before = time.perf_counter()
-    for _ in range(_CALLS):
-        world.job.disturb.call()
-        jax.block_until_ready(call())
-    seconds = (time.perf_counter() - before) / _CALLS
+    seconds = statistics.median(_timed(world, call) for _ in range(_CALLS))
     return busbw("all_reduce", size, len(devices), seconds)
+
+
+def _timed(world: World, call: Callable[[], Any]) -> float:
+    before = time.perf_counter()
+    world.job.disturb.call()
+    jax.block_until_ready(call())
+    return time.perf_counter() - before
 
 
 def _least(told: Sequence[Mapping[str, float]]) -> dict[str, float]:

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 from jaxpad.errors import UsageError
 from jaxpad.multi._hostlist import counts, expand
+from jaxpad.multi._read import NODE
 
 PORT = 51414  # in a pod's own network; by hand it is given
 _SLURM_PORTS = (61440, 4096)  # first and count; JAX's own choice is in the same range
@@ -56,6 +57,8 @@ def _sensible(place: Place) -> Place:
             f"{place.launcher} says this is process {place.rank} of {place.processes}; "
             "expected a number from 0 to one less than their count"
         )
+    if not NODE.fullmatch(place.node):
+        raise UsageError(f"{place.node!r} is no name of a node; set JAXPAD_NODE to one")
     return place
 
 

@@ -116,7 +116,7 @@ class Record:
     began: float
     run: str = ""  # tells this run from another in the same folder
     arrived: float | None = None  # when it was ready to meet the others
-    nodes: tuple[str, ...] = ()  # of the job, as the scheduler lists them
+    nodes: tuple[str, ...] = ()  # of the job, as the scheduler lists them; from one rank of a node
     identity: Identity = field(default_factory=Identity)
     platform: str | None = None  # where JAX computes; None: not known yet
     kind: str | None = None  # "NVIDIA H100 80GB HBM3"
@@ -125,7 +125,7 @@ class Record:
     stage: Stage = field(default_factory=Stage)
     checks: tuple[Check, ...] = ()
     rates: tuple[Rate, ...] = ()
-    pairs: tuple[Pair, ...] = ()
+    pairs: tuple[Pair, ...] = ()  # that this node is in
     transport: tuple[str, ...] = ()  # "NET/IB", "P2P/CUMEM", ...
     clock: Clock | None = None
     end: End | None = None

@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from jaxpad import bounds, devices, facts, host, platforms, profiles
+from jaxpad.errors import UsageError
 from jaxpad.multi import _keep
 from jaxpad.multi._child import start, told_end
 from jaxpad.multi._disturb import Disturb
 from jaxpad.multi._expected import Expected
 from jaxpad.multi._merge import merge
 from jaxpad.multi._options import Options, Wanted, wanted
-from jaxpad.multi._place import find, local_devices
+from jaxpad.multi._place import Place, find, local_devices
 from jaxpad.multi._read import MARK
-from jaxpad.multi._record import Identity, Record, Stage
+from jaxpad.multi._record import End, Identity, Record, Stage
 from jaxpad.multi._summary import of_record
 from jaxpad.multi._teller import Teller
 from jaxpad.multi._watch import Watcher
@@ -38,44 +41,47 @@ def main(
     """
     if options.read:
         return show(options)
-    job = _job(options, environ, disturb)
+    asked, place = wanted(options), find(environ)
+    keep = _keeper(_keep.folder(Path(options.out)).resolve())
 
     def now() -> float:
         return time.time() + disturb.clock_s
 
-    first = _first(job, disturb, now())
-    keep = _keeper(job.out)
+    first = _first(place, disturb.identity(identity(environ)), now())
+    try:
+        job = _job(options, asked, place, environ, disturb)
+    except UsageError as error:
+        keep(replace(first, end=End("raised", str(error), now())))
+        raise
     keep(first)
     child = start(lambda pipe: _work(job, first, pipe, now))
     record = Watcher(child, first, keep, _limit(job.wanted), now).until_end()
-    if options.json:
-        sys.stdout.write(f"{MARK}{_keep.text(record)}\n")
-    else:
-        sys.stdout.write("".join(f"{line}\n" for line in of_record(record)))
-    sys.stdout.flush()
+    _print([f"{MARK}{_keep.text(record)}"] if options.json else of_record(record))
     return record.verdict.exit_code
 
 
-def _job(options: Options, environ: Mapping[str, str], disturb: Disturb) -> Job:
-    asked, place = wanted(options), find(environ)
-    driver = facts.read_driver(environ)
-    expected = platforms.expect(options.platform, environ, host.gpu_evidence(), driver)
+def _job(
+    options: Options, asked: Wanted, place: Place, environ: Mapping[str, str], disturb: Disturb
+) -> Job:
+    gpus, driver = host.gpu_evidence(), facts.read_driver(environ)
+    expected = platforms.expect(options.platform, environ, gpus, driver)
     return Job(
         place=place,
         wanted=asked,
         expected=expected,
+        gpus=gpus,
+        driver=driver,
         bounds=bounds.load(Path(options.thresholds) if options.thresholds else None),
         local_devices=local_devices(place, environ) if expected.platform == "gpu" else None,
         pairwise=options.pairwise,
-        out=_keep.folder(Path(options.out)).resolve(),
+        out=Path(options.out).resolve(),
         environ=environ,
         disturb=disturb,
     )
 
 
-def _first(job: Job, disturb: Disturb, now: float) -> Record:
+def _first(place: Place, identity: Identity, now: float) -> Record:
     """The record before anything has been done."""
-    place = job.place
     return Record(
         rank=place.rank,
         processes=place.processes,
@@ -84,8 +90,8 @@ def _first(job: Job, disturb: Disturb, now: float) -> Record:
         launcher=place.launcher,
         began=now,
         run=place.run,
-        nodes=place.nodes,
-        identity=disturb.identity(identity(job.environ)),
+        nodes=() if place.local_rank else place.nodes,  # once for a node: it can be long
+        identity=identity,
         stage=Stage(since=now),
     )
 
@@ -135,10 +141,13 @@ def show(options: Options) -> int:
     asked = wanted(options)
     platform = options.platform if options.platform != "auto" else ""
     report = merge(Path(options.out), Expected(asked.processes, asked.devices, platform))
-    if options.json:
-        import json
-
-        sys.stdout.write(f"{json.dumps(report.to_json(), indent=2)}\n")
-    else:
-        sys.stdout.write("".join(f"{line}\n" for line in report.summary))
+    _print([json.dumps(report.to_json(), indent=2)] if options.json else report.summary)
     return report.exit_code
+
+
+def _print(lines: Iterable[str]) -> None:
+    """On stdout, whatever it can encode."""
+    text = "".join(f"{line}\n" for line in lines)
+    encoding = sys.stdout.encoding or "utf-8"
+    sys.stdout.write(text.encode(encoding, "replace").decode(encoding))
+    sys.stdout.flush()

@@ -27,6 +27,8 @@ from jaxpad.multi._world import World
 MIB = 1 << 20
 _GPU_SIZES = tuple(MIB << shift for shift in (0, 2, 4, 6, 8, 10))  # 1 MiB to 1 GiB
 _CPU_SIZES = (MIB, 4 * MIB)
+_GROWTH = 4  # from one size to the next
+_MOST_S = 30.0  # of a collective and size: TCP at 1 Gbit/s would take minutes for 1 GiB
 _SHARE = 16  # a message is at most this part of the memory: operand, result, the next ones
 
 
@@ -52,11 +54,18 @@ Times = dict[tuple[str, int], float]  # median seconds of a call, by kind and by
 
 
 def times(world: World, mesh: Mesh, kind: str) -> Times:
-    """Of each size, as this process sees it; none of a single device."""
-    if mesh.devices.size < 2:
-        return {}
+    """Of each size, as this process sees it; none of a single device.
+
+    Sizes that would take too long are left out, by the slowest process: on all or none.
+    """
+    found: Times = {}
     what = plan(world)
-    return {(kind, size): _case(world, mesh, what, kind, size) for size in what.sizes}
+    for size in what.sizes if mesh.devices.size > 1 else ():
+        found[kind, size] = _case(world, mesh, what, kind, size)
+        slowest = max(map(float, exchange(str(found[kind, size]))))
+        if slowest * _GROWTH * (what.calls + what.warm_up) > _MOST_S:
+            break
+    return found
 
 
 def compare_times(world: World, mesh: Mesh, own: Times) -> None:

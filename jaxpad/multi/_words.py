@@ -12,7 +12,7 @@ MOST = 300  # characters kept of a message
 _PEER = re.compile(
     r"DEADLINE_EXCEEDED|UNAVAILABLE|Connection (?:reset|closed|refused)|[Hh]eartbeat|Broken pipe"
     r"|another task died|Barrier (?:timed out|failed)|Socket closed|ncclRemoteError"
-    r"|NCCL.*remote process|[Tt]imed out|Timeout",
+    r"|NCCL.*remote process|[Tt]imed out|[Tt]imeout",
 )
 # https://github.com/openxla/xla/blob/main/xla/pjrt/distributed/client.h: the process is
 # aborted, no exception is raised.

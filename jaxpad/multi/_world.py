@@ -7,11 +7,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from jaxpad.bounds import Bounds
+from jaxpad.host import GpuEvidence
 from jaxpad.multi._disturb import Disturb
 from jaxpad.multi._options import Wanted
 from jaxpad.multi._place import Place
 from jaxpad.multi._record import Identity
 from jaxpad.multi._teller import Teller
+from jaxpad.nvml import Driver
 from jaxpad.platforms import Expectation
 
 
@@ -36,6 +38,8 @@ class Job:
     place: Place
     wanted: Wanted
     expected: Expectation
+    gpus: GpuEvidence
+    driver: Driver
     bounds: Bounds
     local_devices: list[int] | None
     pairwise: bool
