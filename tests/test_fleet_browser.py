@@ -154,6 +154,13 @@ def test_fits_a_phone(tab: Tabs, name: str) -> None:
 
 
 @every_shape
+def test_every_picture_is_drawn(pages: dict[str, Path], name: str) -> None:
+    text = pages[name].read_text()
+    assert "Not drawn" not in text
+    assert ("<svg" in text) is (name in ("mixed", "large"))
+
+
+@every_shape
 def test_page_stays_small(pages: dict[str, Path], name: str) -> None:
     assert pages[name].stat().st_size < MOST_BYTES
 

@@ -6,6 +6,8 @@ import json
 import os
 import socket
 import stat
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -14,9 +16,10 @@ from pathlib import Path
 import pytest
 
 from fleet_nodes import put, report
+from helpers import environ
 from jaxpad import fleet
 from jaxpad.errors import UsageError
-from jaxpad.fleet import _open, _pool
+from jaxpad.fleet import _open, _pool, _read
 from jaxpad.report import to_json
 from jaxpad.verdict import Verdict
 
@@ -163,7 +166,7 @@ def test_folder_swapped_for_a_link_is_not_followed(tmp_path: Path) -> None:
     """It was a folder when the names were read."""
     put(tmp_path / "elsewhere", "n0", report("n0"))
     (tmp_path / "n0").symlink_to(tmp_path / "elsewhere" / "n0")
-    (answer,) = _pool.read(str(tmp_path), ["n0"])
+    (answer,) = _read.read(str(tmp_path), ["n0"])
     assert isinstance(answer, fleet.Refused)
     assert "symbolic link" in answer.why
 
@@ -325,34 +328,45 @@ def test_more_numbers_than_a_node_can_have(tmp_path: Path) -> None:
     assert names_aside(tmp_path) == {"n0": "it holds more than 20,000 rates and measurements"}
 
 
-def kill_for(name: str, root: str, names: list[str]) -> list[object]:
-    """A worker that the kernel kills when it comes to `name`."""
-    if name in names:
-        os.kill(os.getpid(), 9)
-    return list(_pool.read(root, names))
-
-
-class Killed:
-    """`read` as the workers do it, but for one report that ends them."""
-
-    def __init__(self, name: str) -> None:
-        self.name = name
-
-    def __call__(self, root: str, names: list[str]) -> list[object]:
-        return kill_for(self.name, root, names)
+KILLED = """
+import os, sys
+from jaxpad.fleet import __main__ as worker
+read = worker.read
+worker.read = lambda root, names: os.kill(os.getpid(), 9) if "n3" in names else read(root, names)
+worker.main()
+"""
 
 
 def test_report_that_kills_its_reader(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As the kernel kills for want of memory: the report is found out, the others are read."""
+    (tmp_path / "code").mkdir()
+    (tmp_path / "code" / "killed.py").write_text(KILLED)
     for at in range(6):
-        put(tmp_path, f"n{at}", report(f"n{at}", 1))
+        put(tmp_path / "reports", f"n{at}", report(f"n{at}", 1))
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path / "code"), prepend=os.pathsep)
     monkeypatch.setattr(_pool, "FEW", 2)
     monkeypatch.setattr(_pool, "CHUNK", 2)
-    monkeypatch.setattr(_pool, "reader", Killed("n3"))
-    found = fleet.merge(tmp_path)
+    monkeypatch.setattr(_pool, "MODULE", "killed")
+    found = fleet.merge(tmp_path / "reports")
     assert [(a.folder, a.why) for a in found.set_aside] == [
         ("n3", "it ended the process that read it")
     ]
     assert len(found.nodes) == 6
+
+
+def test_caller_may_come_from_stdin(tmp_path: Path) -> None:
+    """No script, no guard: multiprocessing could not start a worker."""
+    for at in range(201):
+        put(tmp_path, f"n{at}", report(f"n{at}", 1)) if at < 3 else (tmp_path / f"n{at}").mkdir()
+    script = (
+        "from pathlib import Path; from jaxpad import fleet\n"
+        f"print(fleet.merge(Path({str(tmp_path)!r})).counts)"
+    )
+    done = subprocess.run(
+        [sys.executable], input=script, env=environ(), capture_output=True, text=True, check=True
+    )
+    assert done.stderr == ""
+    assert "'pass': 3" in done.stdout
 
 
 def test_workers_and_none_find_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

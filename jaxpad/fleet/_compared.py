@@ -14,7 +14,7 @@ from jaxpad.report._signs import badge
 from jaxpad.report._tags import Html, join, section, table, tag
 from jaxpad.verdict import Verdict
 
-MOST_PICTURES = 4
+MOST_PICTURES = 3
 MOST_OTHERS = 20  # values of one setting
 
 

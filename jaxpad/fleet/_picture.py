@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from jaxpad.fleet._model import Distribution, Outlier
 from jaxpad.report._canvas import WIDTH, Chart, axes, label
-from jaxpad.report._figures import brief, plural
+from jaxpad.report._figures import brief
 from jaxpad.report._svg import COLOURS
 from jaxpad.report._tags import Html, table
 
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 HEIGHT = 150.0  # CSS pixels
 NAMED = 3  # outliers with a label in the picture; the table has all
+CROWD = 20  # marks among which a name cannot be read
 NAME, UNIT = 100.0, 120.0  # CSS pixels that a label may take
 
 
@@ -52,7 +53,7 @@ def _finding(spread: Spread) -> str:
     named = ", ".join(f"{_where(each)} ({brief(each.value)})" for each in spread.named)
     more = f" and {len(spread.outside) - NAMED:,} more" if spread.outside[NAMED:] else ""
     return (
-        f"{numbers.samples:,} measured on {plural(numbers.nodes, 'node')}, "
+        f"{numbers.samples:,} measured on {numbers.nodes:,} nodes, "
         f"median {brief(numbers.median)} {numbers.unit}; outside: {named}{more}."
     )
 
@@ -85,7 +86,7 @@ def _paint(drawn: Figure, spread: Spread) -> None:
     step = numbers.most / len(edges) - numbers.least / len(edges) or 1.0
     panel.set_yscale("symlog", linthresh=1)
     panel.bar(
-        edges, numbers.counts, step * 0.92, align="edge", facecolor=COLOURS["series-0"], linewidth=0
+        edges, numbers.counts, step * 0.92, align="edge", facecolor=COLOURS["series"], linewidth=0
     )
     top = max(numbers.counts)
     panel.set_ylim(0, top * 1.6 + 1)
@@ -139,7 +140,9 @@ def _mark(panel: Axes, spread: Spread) -> None:
 
 
 def _apart(spread: Spread) -> Iterator[Outlier]:
-    """Of the farthest those whose names do not run into one another."""
+    """Of the farthest those whose names do not run into one another; none among many marks."""
+    if len(spread.outside) > CROWD:
+        return
     numbers, kept = spread.numbers, list[float]()
     whole = numbers.most - numbers.least or 1.0
     for each in spread.named:

@@ -1,81 +1,109 @@
-"""Reports read by all cores: a worker sends back digests, and what breaks it is found out."""
+"""Reports read by all cores: a worker sends back digests, and what ends it is found out.
+
+A worker is `python -m jaxpad.fleet`, and not one of multiprocessing's: those run the caller's
+own script again, and cannot if it came from stdin.
+"""
 
 from __future__ import annotations
 
-import gc
 import os
-from collections import deque
+import pickle
+import subprocess
+import sys
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
-from itertools import repeat
-from multiprocessing import get_context
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from queue import SimpleQueue
 
-from jaxpad.fleet._digest import Digest, Same, digest, keeper
-from jaxpad.fleet._open import smoke_of
-from jaxpad.fleet._parse import parse
+from jaxpad import paths
+from jaxpad.fleet._read import Answer, read
 from jaxpad.fleet._refused import Refused
 
 CHUNK = 100  # reports that a worker reads before it answers
 FEW = 200  # are read sooner than a worker is started
-
-Answer = Digest | Refused | None  # None: there is no report
+MODULE = "jaxpad.fleet"
 
 
 def answers(root: str, names: Sequence[str]) -> Iterator[tuple[str, Answer]]:
     """Each name with what its folder holds, in order."""
     if len(names) <= FEW:
         yield from zip(names, read(root, names), strict=True)
-    else:
-        chunks = (names[at : at + CHUNK] for at in range(0, len(names), CHUNK))
-        yield from _by_workers(root, deque(chunks))
+        return
+    chunks = [names[at : at + CHUNK] for at in range(0, len(names), CHUNK)]
+    with Workers(root, min(len(chunks), len(os.sched_getaffinity(0)))) as workers:
+        for chunk, found in zip(chunks, workers.map(chunks), strict=True):
+            yield from zip(chunk, found, strict=True)
 
 
-def _by_workers(root: str, chunks: deque[Sequence[str]]) -> Iterator[tuple[str, Answer]]:
-    while chunks:
+class Worker:
+    """A process that reads the reports of one folder."""
+
+    def __init__(self, root: str) -> None:
+        self._child = subprocess.Popen(
+            [sys.executable, "-m", MODULE, root],
+            env=paths.importable(os.environ),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+        )
+
+    def read(self, names: Sequence[str]) -> list[Answer]:
+        """As `read`. Raises EOFError or OSError if the process has ended."""
+        assert self._child.stdin is not None
+        assert self._child.stdout is not None
+        pickle.dump(list(names), self._child.stdin)
+        self._child.stdin.flush()
+        found: list[Answer] = pickle.load(self._child.stdout)  # noqa: S301 - of our own process
+        return found
+
+    def close(self) -> None:
+        self._child.kill()
+        with self._child:  # closes the pipes, and waits
+            pass
+
+
+class Workers:
+    """As many as there are cores; a `with` block ends them all."""
+
+    def __init__(self, root: str, count: int) -> None:
+        self._root = root
+        self._idle: SimpleQueue[Worker] = SimpleQueue()
+        self._threads = ThreadPoolExecutor(count)  # each waits for one worker
+        self._stack = ExitStack()
+        for _ in range(count):
+            self._idle.put(self._start())
+
+    def __enter__(self) -> Workers:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._threads.shutdown(cancel_futures=True)
+        self._stack.close()
+
+    def map(self, chunks: Sequence[Sequence[str]]) -> Iterator[list[Answer]]:
+        return self._threads.map(self._chunk, chunks)
+
+    def _start(self) -> Worker:
+        worker = Worker(self._root)
+        self._stack.callback(worker.close)
+        return worker
+
+    def _chunk(self, names: Sequence[str]) -> list[Answer]:
+        worker = self._idle.get()
         try:
-            with _pool(os.cpu_count() or 1) as pool:
-                for found in pool.map(reader, repeat(root), tuple(chunks)):
-                    yield from zip(chunks.popleft(), found, strict=True)
-        except BrokenProcessPool:
-            # A worker was killed, as for want of memory: the next reports one by one.
-            chunk = chunks.popleft()
-            yield from ((name, _alone(root, name)) for name in chunk)
+            return worker.read(names)
+        except (EOFError, OSError):  # it was killed, as for want of memory
+            worker.close()
+            worker = self._start()
+            return [self._alone(name) for name in names]
+        finally:
+            self._idle.put(worker)
 
-
-def _pool(workers: int) -> ProcessPoolExecutor:
-    # Not forked: the caller may have threads. No collector: a report holds no circles.
-    return ProcessPoolExecutor(workers, get_context("spawn"), initializer=gc.disable)
-
-
-def _alone(root: str, name: str) -> Answer:
-    with _pool(1) as pool:
+    def _alone(self, name: str) -> Answer:
+        """A report that may be the one that ends its reader, by a process of its own."""
+        worker = Worker(self._root)
         try:
-            return pool.submit(reader, root, [name]).result()[0]
-        except BrokenProcessPool:
+            return worker.read([name])[0]
+        except (EOFError, OSError):
             return Refused("it ended the process that read it")
-
-
-def read(root: str, names: Sequence[str]) -> list[Answer]:
-    """What each folder holds. Raises nothing for a bad report."""
-    same = keeper()
-    folder = os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        return [_one(folder, name, same) for name in names]
-    finally:
-        os.close(folder)
-
-
-def _one(folder: int, name: str, same: Same) -> Answer:
-    try:
-        data = smoke_of(name, folder)
-        return digest(name, parse(data), data, same)
-    except FileNotFoundError:
-        return None
-    except Refused as refused:
-        return refused
-    except Exception as error:  # whatever one report does, the others are merged
-        return Refused(f"reading it raised {type(error).__name__}")
-
-
-reader = read  # what workers run: a test has one that is killed
+        finally:
+            worker.close()
