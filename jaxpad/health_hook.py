@@ -1,7 +1,7 @@
 """`health --hook`: what Slurm calls before a job, after it, and now and then.
 
-Nothing goes to stdout, which Slurm reads from some of its hooks; people find the words on
-stderr, which slurmd logs, and in syslog.
+Nothing goes to stdout, which Slurm reads from some of its hooks; people find the words in syslog
+and on stderr, which slurmd logs where the hook fails.
 """
 
 from __future__ import annotations
@@ -90,7 +90,7 @@ def _tell(hook: str, found: Decision) -> None:
 
 
 def say(words: str, level: int) -> None:
-    """One line, to slurmd's log and to syslog."""
+    """One line, on stderr and to syslog."""
     line = printable(words)[:1000]
     with contextlib.suppress(OSError, ValueError):
         sys.stderr.write(f"jaxpad: {line}\n")

@@ -6,13 +6,14 @@ Each node has the double of NVML in a scenario of its own.
 from __future__ import annotations
 
 import contextlib
+import functools
 import json
 import os
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -200,27 +201,48 @@ def test_time_limit(slurm: SlurmCluster, out: Path) -> None:
     assert report["verdict"] == "inconclusive"
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_cancelled(slurm: SlurmCluster, out: Path, number: signal.Signals) -> None:
+def test_cancelled(slurm: SlurmCluster, out: Path) -> None:
     """What has landed is kept, our jobs are cancelled, another's is not."""
     disturb(slurm, "n1", "hang")
     other = ["sbatch", "--parsable", "--nodelist=n3", "--output=/dev/null", "--wrap", "sleep 600"]
     job = slurm.tell(*other).strip()
+
+    def one_landed() -> None:
+        slurm.until(lambda: (out / "nodes/n0/report.html").exists(), "n0 is done", 90)
+        slurm.until(lambda: "n0" not in running(slurm), "n0's job has ended", 60)
+        time.sleep(2)  # until we are told so
+
+    found = interrupted(slurm, out, signal.SIGINT, one_landed)
+    assert found.verdicts() == {"n0": "pass", "n1": "inconclusive"}
+    assert "SIGINT" in found.node("n1")["reasons"][0]
+    slurm.until(lambda: queue(slurm).split()[:1] == [job], "our jobs are gone")
+    assert len(queue(slurm).splitlines()) == 1
+
+
+def test_cancelled_in_the_run_of_all(slurm: SlurmCluster, out: Path) -> None:
+    """No node is blamed for processes that we ended."""
+    begun = out / "multi/rank-1.json"
+    until = functools.partial(slurm.until, begun.exists, "the processes start", 120)
+    found = interrupted(slurm, out, signal.SIGTERM, until)
+    assert found.verdicts() == {"n0": "pass", "n1": "pass"}
+    assert "interrupted by SIGTERM" in found.stderr
+    slurm.until(lambda: not queue(slurm), "our jobs are gone")
+
+
+def interrupted(
+    slurm: SlurmCluster, out: Path, number: signal.Signals, until: Callable[[], None]
+) -> Found:
+    """A run of n0 and n1 that gets a signal once `until` returns; it is inconclusive."""
     argv = slurm.argv(sys.executable, "-m", "jaxpad", *words(out, "n[0-1]"))
     with subprocess.Popen(
         argv, env=slurm.environ(), stderr=subprocess.PIPE, text=True, start_new_session=True
     ) as run:
-        slurm.until(lambda: (out / "nodes/n0/report.html").exists(), "n0 is done", 90)
-        slurm.until(lambda: "n0" not in running(slurm), "n0's job has ended", 60)
-        time.sleep(2)  # until we are told so
+        until()
         os.kill(slurm.child_of(run.pid), number)
         _, stderr = run.communicate(timeout=60)
     found = Found(run.returncode, stderr, out)
     assert found.code == 3, found.said
-    assert found.verdicts() == {"n0": "pass", "n1": "inconclusive"}
-    assert number.name in found.node("n1")["reasons"][0]
-    slurm.until(lambda: queue(slurm).split()[:1] == [job], "our jobs are gone")
-    assert len(queue(slurm).splitlines()) == 1
+    return found
 
 
 def test_report_folder_is_not_shared(slurm: SlurmCluster, out: Path) -> None:

@@ -187,7 +187,7 @@ def test_prolog_in_slurm(slurm: SlurmCluster) -> None:
     slurm.until(lambda: slurm.state("n1").startswith("drain"), "n1 is drained")
     assert slurm.reason("n1") == "Prolog error"
     assert "GPU 1 ecc" in slurm.said("prolog", "n1")
-    assert slurm.state("n0") == "idle"
+    slurm.until(lambda: slurm.state("n0") == "idle", "n0 is idle")
 
 
 def test_prolog_in_doubt_in_slurm(slurm: SlurmCluster) -> None:
@@ -197,7 +197,7 @@ def test_prolog_in_doubt_in_slurm(slurm: SlurmCluster) -> None:
     begun = time.monotonic()
     slurm.tell("srun", "--nodelist=n2", "--gpus=1", "true")
     assert time.monotonic() - begun < 11
-    assert slurm.state("n2") in ("idle", "completing")
+    slurm.until(lambda: slurm.state("n2") == "idle", "n2 is idle")
 
 
 def test_epilog_in_slurm(slurm: SlurmCluster) -> None:
@@ -205,7 +205,7 @@ def test_epilog_in_slurm(slurm: SlurmCluster) -> None:
     slurm.hook("epilog")
     slurm.tell("srun", "--nodelist=n3", "--gpus=1", "true")
     slurm.until(lambda: slurm.code("epilog", "n3") == 0, "the epilog has passed")
-    assert slurm.state("n3") == "idle"
+    slurm.until(lambda: slurm.state("n3") == "idle", "n3 is idle")
     slurm.tell("srun", "--nodelist=n3", "--gpus=2", "true")
     slurm.until(lambda: slurm.state("n3").startswith("drain"), "n3 is drained")
     assert slurm.reason("n3") == "Epilog error"

@@ -16,6 +16,8 @@ from jaxpad.slurm._nodes import Node
 from jaxpad.slurm._plan import Plan
 from jaxpad.slurm._told import Told
 
+_TAKEN_AWAY = ("CANCELLED", "PREEMPTED", "REVOKED")  # no fault of a process
+
 
 @dataclass(frozen=True)
 class Second:
@@ -42,6 +44,8 @@ def second(plan: Plan, nodes: Sequence[Node], told: Told, patience: Patience) ->
     follow(plan.name, {"multi": job}, patience, ended, told.waiting)
     if not endings[0].started:
         return Second(None, f"the multi-process job did not start: {endings[0].why}")
+    if endings[0].state in _TAKEN_AWAY:
+        return Second(None, f"the multi-process job was ended by others: {endings[0].state}")
     return Second(merged(plan, nodes), _unusual(endings[0]))
 
 

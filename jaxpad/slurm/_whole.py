@@ -15,7 +15,7 @@ from jaxpad.slurm._first import First, first
 from jaxpad.slurm._follow import GRACE_S, Patience
 from jaxpad.slurm._nodes import Choice, Node
 from jaxpad.slurm._plan import Plan
-from jaxpad.slurm._second import Second, merged, second
+from jaxpad.slurm._second import Second, second
 from jaxpad.slurm._time import seconds
 from jaxpad.slurm._told import Told
 from jaxpad.verdict import Verdict, overall
@@ -84,9 +84,8 @@ class _Run:
         self.cancel()
         for name in self._found.left(self._choice):
             self._found.not_tested[name] = f"interrupted by {signal}"
-        if self._together:
-            report = merged(self._plan, self._together)
-            self._second = Second(report, f"interrupted by {signal}")
+        if self._together:  # what we have ended ourselves is no node's fault
+            self._second = Second(None, f"interrupted by {signal}")
 
     def cancel(self) -> None:
         try:
