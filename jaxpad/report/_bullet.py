@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 ROW, TOP, BOTTOM, RIGHT = 21.0, 16.0, 18.0, 58.0  # CSS pixels
 MOST_OF_PEAK = 130.0  # per cent
 MOST = 110.0  # pixels that a name may take
+LONGEST = 1e30  # of an axis; matplotlib needs room beyond its end
 _TONES = {Verdict.FAIL: "fail", Verdict.INCONCLUSIVE: "inconclusive"}
 
 
@@ -99,8 +100,12 @@ def _row_of(program: Program, row: int, place: str) -> Iterator[Bar]:
 
 
 def _length(program: Program, entry: Entry, value: float) -> float:
-    """In per cent of the entry's own peak, or in the unit where there is no peak."""
-    return 100 * value / entry.peak if program.scaled and entry.peak else value
+    """In per cent of the entry's own peak, or in the unit where there is no peak.
+
+    Cut where no rate can be: an axis cannot go beyond what a float holds.
+    """
+    length = 100 * value / entry.peak if program.scaled and entry.peak else value
+    return min(length, LONGEST)
 
 
 def _bars(panel: Axes, program: Program, bars: list[Bar]) -> None:

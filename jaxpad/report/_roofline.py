@@ -26,6 +26,7 @@ WIDTH, HEIGHT = 400.0, 290.0  # CSS pixels
 LEFT, RIGHT, TOP, BOTTOM = 40.0, 58.0, 8.0, 34.0
 _NEAR = 13.0  # pixels between points that share one label
 MEMORY = "memory"
+HIGHEST = 1e30  # TFLOP/s that are drawn; what is not finite is not below it
 
 
 @dataclass(frozen=True)
@@ -94,7 +95,7 @@ def _rates(program: Program, kind: Kind, together: bool) -> Iterator[tuple[float
         if not here or rate.together is not together or not rate.intensity:
             continue
         tflops = rate.median if rate.unit == "TFLOP/s" else rate.median * rate.intensity / 1000
-        if rate.intensity > 0 and math.isfinite(tflops) and tflops > 0:
+        if rate.intensity > 0 and 0 < tflops < HIGHEST:
             yield rate.intensity, tflops
 
 
