@@ -14,17 +14,12 @@ from pathlib import Path
 import jsonschema
 import pytest
 
-from helpers import HOME, SmokeRun, environ, smoke, smoke_argv
+from helpers import HOME, NOT_HERE, SmokeRun, environ, smoke, smoke_argv
 from jaxpad import host, runner
 
 SCHEMA = HOME / "jaxpad/report/smoke.schema.json"
 OLD_JAXLIB = "0.9.2"  # older than every jax in the pins accepts
-GPU_FILES = ("test_health.py", "test_throughput_gates.py", "test_watched.py")
 CHECKS = runner.collect(HOME / "smoke_tests")
-# What wants a GPU, or a second device.
-NOT_HERE = {"test_driver_recent", "test_memory_limit", "test_gemm_tf32", "test_device_to_device"}
-NOT_HERE |= {"test_all_reduce", "test_all_gather", "test_reduce_scatter", "test_all_to_all"}
-NOT_HERE |= {"test_permute"} | {check.name for check in CHECKS if check.file.name in GPU_FILES}
 ALL = {check.name for check in CHECKS}
 NEEDS_JAX = {check.name for check in runner.collect(HOME / "smoke_tests") if check.needs_jax}
 
