@@ -139,6 +139,7 @@ def _run(plan: Plan, options: Options) -> Report:
     with Progress(total=len(plan.checks), console=console) as progress:
         watcher = Watcher(
             expected=lambda expected: console.print(expected.sentence, highlight=False),
+            settling=lambda: progress.started("waiting until the GPUs are at rest"),
             started=lambda check: progress.started(f"{check.file.name}::{check.name}"),
             finished=progress.finished,
             checked=write,

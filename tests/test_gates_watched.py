@@ -10,6 +10,7 @@ import pytest
 from gate_samples import evidence, node, trace
 from jaxpad import bounds, gates
 from jaxpad.nvml import Gap, GpuState, Lost, Reading, Snapshot, Trace, Xid
+from jaxpad.runner._settle import at_rest
 from jaxpad.survey import Survey
 from jaxpad.verdict import Verdict
 
@@ -170,3 +171,30 @@ def test_log_that_we_may_not_read_is_left_out() -> None:
     seen = replace(seen, snapshot=replace(seen.snapshot, kernel=kernel))
     found = {one.name: one for one in seen.findings(bounds.load()) if one.gpu in (None, 0)}
     assert found["xid"].verdict is found["kernel log"].verdict is Verdict.NOT_APPLICABLE
+
+
+@pytest.mark.parametrize(
+    ("columns", "rests"),
+    [
+        ({"utilisation_percent": 0.0}, True),
+        ({"utilisation_percent": 60.0}, False),
+        ({"utilisation_percent": None, "temperature_celsius": None}, True),
+    ],
+)
+def test_at_rest(columns: dict[str, float | None], rests: bool) -> None:
+    each: dict[str, dict[str, float | None]] = {
+        f"gpu{index}": {"utilisation_percent": 0.0} for index in range(8)
+    }
+    assert at_rest(trace(node(), **(each | {"gpu3": columns}))) is rests
+
+
+def test_cooling_is_not_at_rest() -> None:
+    cool = {"utilisation_percent": 0.0}
+    seen = trace(node(), **{f"gpu{index}": cool for index in range(8)})
+    falling = (*(70.0,) * 15, *(70.0 - step for step in range(6)))
+    columns = {**seen.gpus[0].columns, "temperature_celsius": falling}
+    warm = replace(seen.gpus[0], columns=columns)
+    assert at_rest(seen)
+    assert not at_rest(replace(seen, gpus=(warm, *seen.gpus[1:])))
+    lost = replace(warm, lost=Lost(3.0, "NVMLError_GpuIsLost: GPU is lost"))
+    assert at_rest(replace(seen, gpus=(lost, *seen.gpus[1:])))

@@ -36,6 +36,7 @@ class Watcher:
     """Who is told of progress."""
 
     expected: Callable[[Expectation], None] = lambda _: None  # before JAX is started
+    settling: Callable[[], None] = lambda: None  # until the GPUs are at rest
     started: Callable[[Check], None] = lambda _: None
     finished: Callable[[CheckResult], None] = lambda _: None
     # The report so far, what the sampler has seen, and whether it is the last of the run.

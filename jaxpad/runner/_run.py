@@ -19,6 +19,7 @@ from jaxpad.runner._file import run_file, unanswered
 from jaxpad.runner._filed import SURVEY, Filed
 from jaxpad.runner._interrupt import Interrupted, hold, interruptible
 from jaxpad.runner._plan import Plan, Watcher
+from jaxpad.runner._settle import settle
 from jaxpad.runner._suite import Check
 from jaxpad.runner._watch import watched
 from jaxpad.survey import Survey
@@ -86,6 +87,8 @@ class _Run:
         written.write_text(facts.to_json())
         for file, checks in groupby(self._plan.checks, key=lambda check: check.file):
             ready = _environ.for_file(environ, written, file.name)
+            if self._sampler and file.name == _environ.THROUGHPUT:
+                settle(self._sampler, self._watcher.settling)
             self._filed.leave(folder, self._sampler.trace() if self._sampler else None)
             for result in self._results_of(tuple(checks), ready, folder, facts):
                 self._results.append(result)
