@@ -13,9 +13,10 @@ from pathlib import Path
 from jaxpad import bounds, fleet, kubernetes, platforms, profiles, runner
 from jaxpad.cluster import SLURM_ONLY, Cluster
 from jaxpad.errors import UsageError
-from jaxpad.kubernetes import Plan, Suite, Whole
+from jaxpad.kubernetes import Plan, Suite
 from jaxpad.paths import SMOKE_TESTS
 from jaxpad.smoke import Options
+from jaxpad.stages import Whole
 
 
 def smoke_kubernetes(options: Options, wanted: Cluster) -> int:

@@ -17,8 +17,9 @@ from jaxpad.cluster import KUBERNETES_ONLY, Cluster
 from jaxpad.engines._slurm import sbatch_argv, sinfo_argv
 from jaxpad.errors import UsageError
 from jaxpad.paths import SMOKE_TESTS
-from jaxpad.slurm import Choice, Plan, Suite, Whole
+from jaxpad.slurm import Choice, Plan, Suite
 from jaxpad.smoke import Options
+from jaxpad.stages import Whole
 
 
 def smoke_slurm(options: Options, wanted: Cluster) -> int:

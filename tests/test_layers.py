@@ -29,6 +29,7 @@ ROWS = (
     ("devices", "platforms", "facts", "aot", "schedule"),
     ("throughput", "runner", "engines", "effects", "health", "survey", "gates", "multi"),
     ("report", "containers", "matrix", "fleet"),
+    ("stages",),
     ("slurm", "kubernetes"),
     (
         "smoke",

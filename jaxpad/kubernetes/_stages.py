@@ -16,11 +16,11 @@ from jaxpad.kubernetes._landing import absence, clear, land, name_of
 from jaxpad.kubernetes._parcel import Lost, unpack
 from jaxpad.kubernetes._plan import Plan
 from jaxpad.kubernetes._pod import Manifest
-from jaxpad.kubernetes._told import Told
-from jaxpad.kubernetes._whole import Second, Whole, blamed
+from jaxpad.kubernetes._told import standing
 from jaxpad.kubernetes._yaml import to_yaml
 from jaxpad.multi import Expected, MultiReport
 from jaxpad.runner._interrupt import Interrupted, hold, interruptible
+from jaxpad.stages import Second, Told, Whole, blamed
 from jaxpad.verdict import Verdict
 
 
@@ -50,7 +50,7 @@ def whole(plan: Plan) -> Whole:
 class _Run:
     def __init__(self, plan: Plan) -> None:
         self._plan = plan
-        self._told = Told(total=plan.count)
+        self._told = Told(plan.count, standing)
         self._made: set[str] = set()  # kinds of objects
         self._verdicts: dict[str, Verdict] = {}
         self._not_tested: dict[str, str] = {}
