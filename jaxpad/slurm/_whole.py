@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 
 from jaxpad import fleet
+from jaxpad.cluster import seconds
 from jaxpad.engines import _slurm as words
 from jaxpad.runner._interrupt import Interrupted, interruptible
 from jaxpad.slurm._call import Refused, ask
@@ -13,7 +14,6 @@ from jaxpad.slurm._follow import GRACE_S, Patience
 from jaxpad.slurm._nodes import Choice, Node
 from jaxpad.slurm._plan import Plan
 from jaxpad.slurm._second import second
-from jaxpad.slurm._time import seconds
 from jaxpad.slurm._told import Told, standing
 from jaxpad.stages import Second, Whole, blamed
 
