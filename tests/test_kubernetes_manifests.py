@@ -75,7 +75,7 @@ JOBSET = {
 
 def plan(**changed: Any) -> Plan:
     """Everything that can be asked for."""
-    suite = Suite("gpu", 180.0, "fsdp", "jit and not $(HOME)", "gemm_least = 0.5\n", True, False)
+    suite = Suite("gpu", 180.0, "fsdp", "jit and not $(HOME)", True, False, "gemm_least = 0.5\n")
     options: dict[str, Any] = {
         "nodes": 3,
         "image": IMAGE,

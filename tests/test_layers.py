@@ -39,6 +39,7 @@ ROWS = (
         "build",
         "launch",
         "smoke_in",
+        "smoke_options",
         "smoke_slurm",
         "smoke_command",
         "smoke_tasks",

@@ -220,11 +220,11 @@ def test_unlike_nodes_use_what_all_have() -> None:
 
 
 def test_suite_words() -> None:
-    full = Suite("gpu", 60.0, "base", "jit", Path("/t.toml"), strict=True, redact=False)
+    full = Suite("gpu", 60.0, "base", "jit", True, False, Path("/t.toml"))
     told = shlex.join(suite_words(full, OUT))
     assert told == (
         f"smoke --platform gpu --limit 60 --out {OUT} --profile base -k jit "
-        "--thresholds /t.toml --strict --no-redact"
+        "--strict --no-redact --thresholds /t.toml"
     )
 
 
