@@ -23,6 +23,7 @@ ROWS = (
         "drivers",
         "bounds",
         "cluster",
+        "hostlist",
         "textfile",
     ),
     ("host", "nvml", "flags", "recorder", "workloads"),

@@ -12,7 +12,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 from jaxpad.fleet._drain import SCHEDULERS as SCHEDULERS, line as line
-from jaxpad.fleet._hostlist import compress as compress, expand as expand, expected as expected
+from jaxpad.fleet._expected import expand as expand, expected as expected
 from jaxpad.fleet._json import to_json as to_json
 from jaxpad.fleet._merge import merge as merge
 from jaxpad.fleet._model import (

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 
-from jaxpad.fleet._hostlist import compress
 from jaxpad.fleet._model import Drift, Fleet, Problem
+from jaxpad.hostlist import compress
 from jaxpad.report._figures import plural
 from jaxpad.verdict import Verdict
 
