@@ -537,12 +537,9 @@ def test_bounds_go_along(tmp_path: Path) -> None:
         assert given_bounds(options, gpus)["temperature_margin_least"].value == 4
 
 
-def test_kernel_log_is_left_out(tmp_path: Path) -> None:
-    """A pod cannot read it: without this no GPU node would ever pass."""
-    assert given_bounds(Options(out=tmp_path), 8)["xid_hours_most"].value == 0
-    file = tmp_path / "ours.toml"
-    file.write_text("xid_hours_most = 24\n")
-    assert given_bounds(Options(out=tmp_path, thresholds=file), 8)["xid_hours_most"].value == 24
+def test_no_bounds_of_ours_go_along(tmp_path: Path) -> None:
+    """A report shows each bound that was changed, as the caller's."""
+    assert given_bounds(Options(out=tmp_path), 8) == bounds.load()
 
 
 def test_json_is_the_fleet(

@@ -253,7 +253,7 @@ def test_words_reach_the_pod_as_they_are() -> None:
     args = pod(job)["containers"][0]["args"]
     assert args[args.index("-k") + 1] == "jit and not $$(HOME)"  # as Kubernetes wants it
     assert {"--strict", "--no-redact", "--json"} <= set(args)
-    assert args[args.index("--bounds") + 1] == "xid_hours_most = 0\ngemm_least = 0.5\n"
+    assert args[args.index("--bounds") + 1] == "gemm_least = 0.5\n"
 
 
 def test_names_are_short_enough() -> None:

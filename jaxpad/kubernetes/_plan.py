@@ -13,7 +13,6 @@ from jaxpad.kubernetes._kubectl import Kubectl
 from jaxpad.kubernetes._pod import Manifest
 from jaxpad.kubernetes._pods import Pods
 
-_LOG = "xid_hours_most"  # 0: the kernel's log is not looked at
 _SMOKE, _MULTI = Path("/tmp/smoke-report"), Path("/tmp/multi-report")  # noqa: S108 - a pod's own
 _NO_LIMIT_S = 24 * 3600  # for --time 0: nothing is waited for without end
 
@@ -106,10 +105,4 @@ class Plan:
         return max(60, min(180, int(self.wanted.wait_s)))
 
     def _bounds(self) -> list[str]:
-        """The caller's bounds, and ours: in a pod without rights nobody reads the kernel's log.
-
-        Without it every node would be inconclusive. The report says that it was left out.
-        """
-        given = self.suite.thresholds or ""
-        ours = f"{_LOG} = 0\n" if self.suite.platform == "gpu" and _LOG not in given else ""
-        return ["--bounds", ours + given] if ours + given else []
+        return ["--bounds", self.suite.thresholds] if self.suite.thresholds else []
