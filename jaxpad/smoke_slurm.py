@@ -90,8 +90,6 @@ def _tell(found: Whole, plan: Plan, options: Options) -> None:
     """What an admin needs to know; `--json` prints fleet.json."""
     _together(found)
     fleet.summary(found.fleet, Console(stderr=True), "slurm", plan.out)
-    if found.verdict is not found.fleet.verdict:
-        _say([f"All in all {found.verdict}, for the multi-process run."])
     if options.as_json:
         sys.stdout.write((plan.out / "fleet.json").read_text())
 

@@ -192,7 +192,9 @@ def run(cluster: Cluster_, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -
         count = len(cluster.scenario["stages"]["nodes"])
         usual: dict[str, Any] = {"nodes": count, "gpus_per_node": 0, "image": IMAGE}
         code = smoke_kubernetes.smoke_kubernetes(suite, Cluster(**(usual | wanted)))
-        return Ran(code, capsys.readouterr().err, tmp_path / "out")
+        ran = Ran(code, capsys.readouterr().err, tmp_path / "out")
+        assert ran.fleet["exit_code"] == code
+        return ran
 
     return go
 

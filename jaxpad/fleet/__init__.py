@@ -26,6 +26,7 @@ from jaxpad.fleet._model import (
     Problem as Problem,
     SetAside as SetAside,
 )
+from jaxpad.fleet._problems import also as also
 from jaxpad.fleet._prometheus import prometheus as prometheus
 from jaxpad.fleet._read import read_node as read_node
 from jaxpad.fleet._refused import Refused as Refused

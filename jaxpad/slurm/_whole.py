@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from jaxpad import fleet
+from jaxpad import fleet, stages
 from jaxpad.cluster import seconds
 from jaxpad.engines import _slurm as words
 from jaxpad.runner._interrupt import Interrupted, interruptible
@@ -15,7 +15,7 @@ from jaxpad.slurm._nodes import Choice, Node
 from jaxpad.slurm._plan import Plan
 from jaxpad.slurm._second import second
 from jaxpad.slurm._told import Told, standing
-from jaxpad.stages import Second, Whole, blamed
+from jaxpad.stages import Second, Whole
 
 
 def whole(plan: Plan, choice: Choice) -> Whole:
@@ -80,5 +80,4 @@ class _Run:
         if self._second and self._second.report:
             report = self._second.report
             (self._plan.multi / "multi.json").write_text(json.dumps(report.to_json(), indent=2))
-            found = blamed(found, report)
-        return Whole(found, self._second)
+        return stages.whole(found, self._second, [node.name for node in self._together])

@@ -11,12 +11,12 @@ from jaxpad.stages._suite import Suite as Suite
 from jaxpad.stages._told import Told as Told, some as some
 
 if TYPE_CHECKING:
-    from jaxpad.stages._whole import Second as Second, Whole as Whole, blamed as blamed
+    from jaxpad.stages._whole import Second as Second, Whole as Whole, whole as whole
 
-__all__ = ["Second", "Suite", "Told", "Whole", "blamed", "some"]
+__all__ = ["Second", "Suite", "Told", "Whole", "some", "whole"]
 
 # Imported when asked for: what runs in a pod needs no fleet.
-_LATER = ("Second", "Whole", "blamed")
+_LATER = ("Second", "Whole", "whole")
 
 
 def __getattr__(name: str) -> Any:
