@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import getpass
 import json
-import math
 import os
 import shlex
 import sys
@@ -17,7 +16,7 @@ from typing import TypeVar
 
 from rich.console import Console
 
-from jaxpad import bounds, devices, paths, platforms, profiles, report, runner
+from jaxpad import bounds, devices, paths, platforms, profiles, report, runner, smoke_options
 from jaxpad.errors import UsageError
 from jaxpad.nvml import Trace
 from jaxpad.report import Progress, Report
@@ -73,8 +72,7 @@ def plan_for(options: Options, environ: Mapping[str, str], suite: Path) -> Plan:
     Raises UsageError for an unknown profile, platform, selection, limit or bound.
     """
     platforms.require(options.platform)
-    if not 0 < options.limit < math.inf:
-        raise UsageError(f"--limit {options.limit:g} is not a time: give seconds above 0")
+    smoke_options.limit(options.limit)
     bounds.load(options.thresholds)  # a mistake in it is told before anything runs
     _need_temporary_folder()
     checks = runner.select(runner.collect(suite), options.select)

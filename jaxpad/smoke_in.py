@@ -7,7 +7,7 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
-from jaxpad import bounds, containers, platforms
+from jaxpad import bounds, containers, platforms, smoke_options
 from jaxpad.containers import Wanted
 from jaxpad.engines import Mount, Run
 from jaxpad.errors import UsageError
@@ -34,7 +34,7 @@ def smoke_in(options: Options, wanted: Wanted) -> int:
         sys.stdout.write(shlex.join(argv) + "\n")
         return 0
     containers.make_private(run.mounts[0].source)
-    _make(options.out)
+    smoke_options.make(options.out)
     return containers.ended(engine, run, containers.follow(argv))
 
 
@@ -82,11 +82,3 @@ def _profile(profile: str) -> tuple[str, list[Mount]]:
         raise UsageError(f"--profile {profile}: there is no such file")
     inside = f"{_PROFILES}/{file.name}"
     return inside, [Mount(file.resolve(), inside, read_only=True)]
-
-
-def _make(out: Path) -> None:
-    """The engine would make a missing folder as root."""
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UsageError(f"--out {out} cannot be made: {error.strerror}") from error

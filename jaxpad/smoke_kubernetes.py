@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import json
-import math
 import secrets
 import sys
 from collections.abc import Iterator
 from dataclasses import fields
 from pathlib import Path
 
-from jaxpad import bounds, fleet, kubernetes, platforms, profiles, runner
+from jaxpad import bounds, fleet, kubernetes, profiles, smoke_options as checked
 from jaxpad.cluster import SLURM_ONLY, Cluster
 from jaxpad.errors import UsageError
-from jaxpad.kubernetes import Plan, Suite, Whole
-from jaxpad.paths import SMOKE_TESTS
+from jaxpad.kubernetes import Plan, Suite
 from jaxpad.smoke import Options
+from jaxpad.stages import Whole
 
 
 def smoke_kubernetes(options: Options, wanted: Cluster) -> int:
@@ -28,7 +27,7 @@ def smoke_kubernetes(options: Options, wanted: Cluster) -> int:
         sys.stdout.write(kubernetes.dry_run(plan))
         return 0
     kubernetes.require_kubectl()
-    _make(plan.out)
+    checked.make(plan.out)
     found = kubernetes.whole(plan)
     fleet.write(found.fleet, plan.out, scheduler="kubernetes")
     for line in _lines(found, plan):
@@ -49,9 +48,9 @@ def planned(options: Options, wanted: Cluster) -> Plan:
     platform = _platform(options.platform, wanted)
     suite = Suite(
         platform=platform,
-        limit=_limit(options.limit),
+        limit=checked.limit(options.limit),
         profile=_profile(options.profile),
-        select=_select(options.select),
+        select=checked.select(options.select),
         thresholds=_bounds(options.thresholds),
         strict=options.strict,
         redact=options.redact,
@@ -93,13 +92,9 @@ def _require_image(image: str) -> None:
 
 
 def _platform(requested: str, wanted: Cluster) -> str:
-    """`auto` means gpu: a node of a cluster that lacks its GPUs is broken."""
-    platforms.require(requested)
-    if requested == "auto":
-        return "cpu" if wanted.gpus_per_node == 0 else "gpu"
     if requested == "gpu" and wanted.gpus_per_node == 0:
         raise UsageError("--platform gpu needs GPUs: leave out --gpus-per-node 0")
-    return requested
+    return checked.platform(requested, wanted)
 
 
 def _gpus(platform: str, wanted: Cluster) -> int:
@@ -109,12 +104,6 @@ def _gpus(platform: str, wanted: Cluster) -> int:
             "for: say how many a node has, or 0 to compute on the CPU"
         )
     return wanted.gpus_per_node or 0
-
-
-def _limit(seconds: float) -> float:
-    if not 0 < seconds < math.inf:
-        raise UsageError(f"--limit {seconds:g} is not a time: give seconds above 0")
-    return seconds
 
 
 def _profile(profile: str | None) -> str | None:
@@ -127,22 +116,10 @@ def _profile(profile: str | None) -> str | None:
     return profiles.load(profile).name if profile else None
 
 
-def _select(select: str | None) -> str | None:
-    runner.select(runner.collect(SMOKE_TESTS), select)
-    return select
-
-
 def _bounds(thresholds: Path | None) -> str | None:
     """The content of the file, which goes along in the command."""
     bounds.load(thresholds)
     return thresholds.read_text() if thresholds else None
-
-
-def _make(out: Path) -> None:
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UsageError(f"--out {out} cannot be made: {error.strerror}") from error
 
 
 def _lines(found: Whole, plan: Plan) -> Iterator[str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import os
 import secrets
 import shlex
@@ -12,13 +11,13 @@ from pathlib import Path
 
 from rich.console import Console
 
-from jaxpad import bounds, fleet, platforms, profiles, runner, slurm
+from jaxpad import bounds, fleet, profiles, slurm, smoke_options as checked
 from jaxpad.cluster import KUBERNETES_ONLY, Cluster
 from jaxpad.engines._slurm import sbatch_argv, sinfo_argv
 from jaxpad.errors import UsageError
-from jaxpad.paths import SMOKE_TESTS
-from jaxpad.slurm import Choice, Plan, Suite, Whole
+from jaxpad.slurm import Choice, Plan, Suite
 from jaxpad.smoke import Options
+from jaxpad.stages import Whole
 
 
 def smoke_slurm(options: Options, wanted: Cluster) -> int:
@@ -33,7 +32,7 @@ def smoke_slurm(options: Options, wanted: Cluster) -> int:
         _say(f"{name}: would not be tested: {why}" for name, why in choice.not_tested.items())
         sys.stdout.write("".join(f"{line}\n" for line in commands(plan, choice)))
         return 0
-    _make(plan.out)
+    checked.make(plan.out)
     found = slurm.whole(plan, choice)
     fleet.write(found.fleet, plan.out)
     _tell(found, plan, options)
@@ -45,10 +44,10 @@ def planned(options: Options, wanted: Cluster) -> Plan:
     _refuse(wanted)
     out = options.out.resolve()  # every node must have it by this path, too
     suite = Suite(
-        platform=_platform(options.platform, wanted),
-        limit=_limit(options.limit),
+        platform=checked.platform(options.platform, wanted),
+        limit=checked.limit(options.limit),
         profile=_profile(options.profile),
-        select=_select(options.select),
+        select=checked.select(options.select),
         thresholds=_bounds(options.thresholds),
         strict=options.strict,
         redact=options.redact,
@@ -64,20 +63,6 @@ def _refuse(wanted: Cluster) -> None:
             raise UsageError(f"--{name.replace('_', '-')} is for --on kubernetes, not slurm")
 
 
-def _platform(requested: str, wanted: Cluster) -> str:
-    """`auto` means gpu: a node of a cluster that lacks its GPUs is broken."""
-    platforms.require(requested)
-    if requested != "auto":
-        return requested
-    return "cpu" if wanted.gpus_per_node == 0 else "gpu"
-
-
-def _limit(seconds: float) -> float:
-    if not 0 < seconds < math.inf:
-        raise UsageError(f"--limit {seconds:g} is not a time: give seconds above 0")
-    return seconds
-
-
 def _profile(profile: str | None) -> str | None:
     """A name, or the whole path of a file: the nodes start in another folder."""
     if profile is None:
@@ -86,21 +71,9 @@ def _profile(profile: str | None) -> str | None:
     return str(Path(profile).resolve()) if profile.endswith(".toml") else profile
 
 
-def _select(select: str | None) -> str | None:
-    runner.select(runner.collect(SMOKE_TESTS), select)
-    return select
-
-
 def _bounds(thresholds: Path | None) -> Path | None:
     bounds.load(thresholds)
     return thresholds.resolve() if thresholds else None
-
-
-def _make(out: Path) -> None:
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UsageError(f"--out {out} cannot be made: {error.strerror}") from error
 
 
 def commands(plan: Plan, choice: Choice) -> Iterator[str]:
@@ -117,8 +90,6 @@ def _tell(found: Whole, plan: Plan, options: Options) -> None:
     """What an admin needs to know; `--json` prints fleet.json."""
     _together(found)
     fleet.summary(found.fleet, Console(stderr=True), "slurm", plan.out)
-    if found.verdict is not found.fleet.verdict:
-        _say([f"All in all {found.verdict}, for the multi-process run."])
     if options.as_json:
         sys.stdout.write((plan.out / "fleet.json").read_text())
 

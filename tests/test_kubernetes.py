@@ -192,7 +192,9 @@ def run(cluster: Cluster_, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -
         count = len(cluster.scenario["stages"]["nodes"])
         usual: dict[str, Any] = {"nodes": count, "gpus_per_node": 0, "image": IMAGE}
         code = smoke_kubernetes.smoke_kubernetes(suite, Cluster(**(usual | wanted)))
-        return Ran(code, capsys.readouterr().err, tmp_path / "out")
+        ran = Ran(code, capsys.readouterr().err, tmp_path / "out")
+        assert ran.fleet["exit_code"] == code
+        return ran
 
     return go
 
@@ -537,12 +539,9 @@ def test_bounds_go_along(tmp_path: Path) -> None:
         assert given_bounds(options, gpus)["temperature_margin_least"].value == 4
 
 
-def test_kernel_log_is_left_out(tmp_path: Path) -> None:
-    """A pod cannot read it: without this no GPU node would ever pass."""
-    assert given_bounds(Options(out=tmp_path), 8)["xid_hours_most"].value == 0
-    file = tmp_path / "ours.toml"
-    file.write_text("xid_hours_most = 24\n")
-    assert given_bounds(Options(out=tmp_path, thresholds=file), 8)["xid_hours_most"].value == 24
+def test_no_bounds_of_ours_go_along(tmp_path: Path) -> None:
+    """A report shows each bound that was changed, as the caller's."""
+    assert given_bounds(Options(out=tmp_path), 8) == bounds.load()
 
 
 def test_json_is_the_fleet(

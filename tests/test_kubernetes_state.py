@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 
-from jaxpad.cluster import seconds
 from jaxpad.kubernetes._judge import Followed, Patience, judge
 from jaxpad.kubernetes._kubectl import Refused
 from jaxpad.kubernetes._landing import last_line
@@ -129,18 +128,6 @@ def test_what_is_waited_for() -> None:
         "waiting: 5 running (gpu-0, gpu-1, gpu-2, and 2 more), "
         "2 not yet (pod-7: Unschedulable: no, pod-8: no reason given)"
     )
-
-
-@pytest.mark.parametrize(
-    ("text", "expected"),
-    [("15", 900), ("0:30", 30), ("1:00:00", 3600), ("1-0", 86400), ("1-2:3:4", 93784)],
-)
-def test_time_as_slurm_reads_it(text: str, expected: float) -> None:
-    assert seconds(text) == expected
-
-
-def test_no_time_limit() -> None:
-    assert seconds("0") == float("inf")
 
 
 @pytest.mark.parametrize("name", ["", "A", "-a", "a-", "a..b", "a_b", "a/b", "a" * 254, "é", "a\n"])

@@ -7,8 +7,8 @@ from dataclasses import replace
 import pytest
 
 from jaxpad.errors import UsageError
-from jaxpad.multi._hostlist import counts, expand
 from jaxpad.multi._place import Place, find, local_devices
+from jaxpad.multi._tasks import counts
 
 SLURM = {
     "SLURM_JOB_ID": "5001",
@@ -92,26 +92,6 @@ def test_refused_in_one_sentence(environ: dict[str, str], word: str) -> None:
     with pytest.raises(UsageError, match=word.replace("[", r"\[")) as refused:
         find(environ)
     assert "\n" not in str(refused.value)
-
-
-@pytest.mark.parametrize(
-    ("text", "names"),
-    [
-        ("n1", ["n1"]),
-        ("n[1-3],m", ["n1", "n2", "n3", "m"]),
-        ("n[08-10]", ["n08", "n09", "n10"]),
-        ("r[1-2]n[0,4]", ["r1n0", "r1n4", "r2n0", "r2n4"]),
-        ("a[1-2]-ib.cluster", ["a1-ib.cluster", "a2-ib.cluster"]),
-    ],
-)
-def test_hostlist(text: str, names: list[str]) -> None:
-    assert list(expand(text)) == names
-
-
-@pytest.mark.parametrize("text", ["n[", "n]", "n[a-b]", "n[1-999999999]", "n[[1]]", "n[1-2"])
-def test_hostlist_refused(text: str) -> None:
-    with pytest.raises(UsageError):
-        expand(text)
 
 
 def test_tasks_of_each_node() -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from jaxpad import smoke, smoke_slurm
-from jaxpad.cluster import Cluster
+from jaxpad.cluster import Cluster, seconds
 from jaxpad.engines import Mount, _slurm as words
 from jaxpad.engines._slurm import Job, Step
 from jaxpad.engines._slurm_runtime import (
@@ -38,7 +38,6 @@ from jaxpad.slurm._follow import (
 )
 from jaxpad.slurm._landed import absence, clear, landed
 from jaxpad.slurm._nodes import choose, parse
-from jaxpad.slurm._time import seconds
 from jaxpad.slurm._told import standing
 from jaxpad.verdict import Verdict
 
@@ -221,11 +220,11 @@ def test_unlike_nodes_use_what_all_have() -> None:
 
 
 def test_suite_words() -> None:
-    full = Suite("gpu", 60.0, "base", "jit", Path("/t.toml"), strict=True, redact=False)
+    full = Suite("gpu", 60.0, "base", "jit", True, False, Path("/t.toml"))
     told = shlex.join(suite_words(full, OUT))
     assert told == (
         f"smoke --platform gpu --limit 60 --out {OUT} --profile base -k jit "
-        "--thresholds /t.toml --strict --no-redact"
+        "--strict --no-redact --thresholds /t.toml"
     )
 
 
@@ -361,10 +360,13 @@ def test_standing() -> None:
     [
         ("10", 600),
         ("10:30", 630),
+        ("0:30", 30),
         ("01:00:00", 3600),
+        ("1-0", 86400),
         ("2-03", 183600),
         ("1-00:30", 88200),
         ("1-00:00:01", 86401),
+        ("1-2:3:4", 93784),
         ("0", math.inf),
     ],
 )

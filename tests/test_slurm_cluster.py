@@ -85,7 +85,9 @@ def words(out: Path, nodes: str, *more: str) -> list[str]:
 def smoke(slurm: SlurmCluster, out: Path, nodes: str, *more: str) -> Found:
     done = slurm.jaxpad(*words(out, nodes, *more))
     slurm.until(lambda: not queue(slurm), "no job of ours is left")
-    return Found(done.returncode, done.stderr, out)
+    found = Found(done.returncode, done.stderr, out)
+    assert found.fleet["exit_code"] == found.code, found.said
+    return found
 
 
 def queue(slurm: SlurmCluster) -> str:
@@ -241,7 +243,7 @@ def interrupted(
         os.kill(slurm.child_of(run.pid), number)
         _, stderr = run.communicate(timeout=60)
     found = Found(run.returncode, stderr, out)
-    assert found.code == 3, found.said
+    assert found.code == found.fleet["exit_code"] == 3, found.said
     return found
 
 

@@ -12,7 +12,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 from jaxpad.fleet._drain import SCHEDULERS as SCHEDULERS, line as line
-from jaxpad.fleet._hostlist import compress as compress, expand as expand, expected as expected
+from jaxpad.fleet._expected import expand as expand, expected as expected
 from jaxpad.fleet._json import to_json as to_json
 from jaxpad.fleet._merge import merge as merge
 from jaxpad.fleet._model import (
@@ -26,6 +26,7 @@ from jaxpad.fleet._model import (
     Problem as Problem,
     SetAside as SetAside,
 )
+from jaxpad.fleet._problems import also as also
 from jaxpad.fleet._prometheus import prometheus as prometheus
 from jaxpad.fleet._read import read_node as read_node
 from jaxpad.fleet._refused import Refused as Refused

@@ -40,7 +40,8 @@ class Problem:
 
     `shared`: most nodes of their kind fail it for this reason, so that it is the fleet's and
     drains nobody. Reasons that differ in numbers alone are one; `reason` has the
-    words of the first node.
+    words of the first node. What nodes do together is a check, too: its own nodes are those
+    that are at fault, or all that took part, of whom there are `among`.
     """
 
     check: str
@@ -127,9 +128,13 @@ class Fleet:
 
     @property
     def verdict(self) -> Verdict:
-        """The worst of its nodes. What was set aside is inconclusive, and so is no node."""
+        """The worst of its nodes and problems.
+
+        What was set aside is inconclusive, and so is no node.
+        """
         aside = [Verdict.INCONCLUSIVE] * bool(self.set_aside)
-        return overall([*(node.verdict for node in self.nodes), *aside])
+        problems = (problem.verdict for problem in self.problems)
+        return overall([*(node.verdict for node in self.nodes), *problems, *aside])
 
     @property
     def to_drain(self) -> tuple[Node, ...]:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Set
+from dataclasses import replace
 
 from jaxpad.fleet._digest import Digest, Wrong
-from jaxpad.fleet._model import Problem
+from jaxpad.fleet._model import Fleet, Problem
 from jaxpad.verdict import Verdict
 
 Key = tuple[str, Verdict, str]
@@ -33,6 +34,11 @@ def problems(digests: Iterable[Digest], share: float) -> dict[Key, Problem]:
                 nodes.append(one)
     told = {key: _problem(*pair, kinds, share) for key, pair in found.items()}
     return dict(sorted(told.items(), key=lambda pair: _rank(pair[1])))
+
+
+def also(found: Fleet, problem: Problem) -> Fleet:
+    """The fleet with a problem that no node's own report tells, in its place among the others."""
+    return replace(found, problems=tuple(sorted((*found.problems, problem), key=_rank)))
 
 
 def _problem(

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 
-from jaxpad.fleet._hostlist import compress
 from jaxpad.fleet._model import Drift, Fleet, Problem
+from jaxpad.hostlist import compress
 from jaxpad.report._figures import plural
 from jaxpad.verdict import Verdict
 
@@ -22,6 +22,8 @@ def headline(found: Fleet) -> str:
         return f"Fail: {failed:,} of {_nodes(count)} failed, {drain}"
     if not count:
         return "Inconclusive: there is no report"
+    if found.verdict is Verdict.FAIL:
+        return f"Fail: {_together(found)} failed on {_nodes(count)}"
     if found.verdict is Verdict.INCONCLUSIVE:
         return f"Inconclusive: {_open(found)}"
     if found.verdict is Verdict.NOT_APPLICABLE:
@@ -38,7 +40,14 @@ def _open(found: Fleet) -> str:
     count = found.counts[Verdict.INCONCLUSIVE]
     if count:
         return f"{count:,} of {_nodes(len(found.nodes))} could not be judged"
+    if not found.set_aside:
+        return f"{_together(found)} on {_nodes(len(found.nodes))} could not be judged"
     return f"{plural(len(found.set_aside), 'folder')} had to be set aside"
+
+
+def _together(found: Fleet) -> str:
+    """The check that the verdict is for, where it is no node's own."""
+    return next(each.check for each in found.problems if each.verdict is found.verdict)
 
 
 @dataclass(frozen=True)
@@ -61,6 +70,10 @@ def _steps(found: Fleet) -> Iterator[Step]:
         yield Step(f"{most}: {remedy}", "shared")
     if found.to_drain:
         yield Step(f"Drain {_nodes(len(found.to_drain))}, after a look at the reasons", "drain")
+    for problem in _undrained(found):
+        yield Step(
+            f"{problem.check} on {told(problem.nodes)}: {problem.remedy or problem.reason}", "fail"
+        )
     slow = {each.node for each in found.outliers if each.slow}
     if slow:
         yield Step(f"Test again, alone, what is slower than its peers: {_named(slow)}", "outliers")
@@ -71,6 +84,13 @@ def _steps(found: Fleet) -> Iterator[Step]:
     if any(problem.verdict is Verdict.INCONCLUSIVE for problem in found.problems):
         again = "See why checks could not be answered, and run the smoke suite there again"
         yield Step(again, "inconclusive")
+
+
+def _undrained(found: Fleet) -> list[Problem]:
+    """What fails on single nodes, some of which are fit to go on by their own reports."""
+    drained = {node.name for node in found.to_drain}
+    own = (each for each in found.problems if each.verdict is Verdict.FAIL and not each.shared)
+    return [problem for problem in own if not drained.issuperset(problem.nodes)]
 
 
 _STATES = {

@@ -16,14 +16,12 @@ if TYPE_CHECKING:
     from jaxpad.kubernetes._dry import dry_run as dry_run
     from jaxpad.kubernetes._examples import examples as examples
     from jaxpad.kubernetes._stages import whole as whole
-    from jaxpad.kubernetes._whole import Whole as Whole
     from jaxpad.kubernetes._yaml import to_yaml as to_yaml
 
 __all__ = [
     "Lost",
     "Plan",
     "Suite",
-    "Whole",
     "dry_run",
     "examples",
     "pack",
@@ -36,7 +34,6 @@ __all__ = [
 
 # Imported when asked for: in a pod only `pack` is used, and needs no fleet and no YAML.
 _LATER = {
-    "Whole": "_whole",
     "dry_run": "_dry",
     "examples": "_examples",
     "to_yaml": "_yaml",

@@ -6,27 +6,22 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from jaxpad import stages
 from jaxpad.cluster import Cluster, seconds
 from jaxpad.kubernetes import _jobs
 from jaxpad.kubernetes._kubectl import Kubectl
 from jaxpad.kubernetes._pod import Manifest
 from jaxpad.kubernetes._pods import Pods
 
-_LOG = "xid_hours_most"  # 0: the kernel's log is not looked at
+_SMOKE, _MULTI = Path("/tmp/smoke-report"), Path("/tmp/multi-report")  # noqa: S108 - a pod's own
 _NO_LIMIT_S = 24 * 3600  # for --time 0: nothing is waited for without end
 
 
 @dataclass(frozen=True)
-class Suite:
-    """What each node is asked."""
+class Suite(stages.Suite):
+    """What each node is asked; a profile is one of the image's."""
 
-    platform: str  # gpu or cpu
-    limit: float
-    profile: str | None = None  # one of the image's
-    select: str | None = None
     thresholds: str | None = None  # the content of the caller's file
-    strict: bool = False
-    redact: bool = True
 
 
 @dataclass(frozen=True)
@@ -61,7 +56,7 @@ class Plan:
 
     def node_pods(self) -> Pods:
         """The suite on each node by itself."""
-        return self._pods("nodes", ["smoke", "--json", *self._smoke_words()])
+        return self._pods("nodes", ["smoke", "--json", *self.suite.words(_SMOKE)])
 
     def multi_pods(self, nodes: Sequence[str]) -> Pods:
         """One process on each of these nodes; no name of a node stands for any."""
@@ -97,16 +92,9 @@ class Plan:
             without=self.without,
         )
 
-    def _smoke_words(self) -> list[str]:
-        suite = self.suite
-        words = [*self._shared_words(), "--out", "/tmp/smoke-report"]  # noqa: S108 - the pod's own
-        words += ["--profile", suite.profile] if suite.profile else []
-        words += ["-k", suite.select] if suite.select else []
-        words += ["--strict"] if suite.strict else []
-        return [*words, *([] if suite.redact else ["--no-redact"])]
-
     def _multi_words(self, count: int) -> list[str]:
-        words = [*self._shared_words(), "--out", "/tmp/multi-report"]  # noqa: S108 - the pod's own
+        words = ["--platform", self.suite.platform, "--limit", f"{self.suite.limit:g}"]
+        words += ["--out", str(_MULTI)]
         words += ["--expect-processes", str(count), "--join", str(self._join_s)]
         words += ["--expect-devices", str(self.gpus)] if self.gpus else []
         return [*words, *(["--pairwise"] if self.wanted.pairwise else [])]
@@ -116,14 +104,5 @@ class Plan:
         """Pods do not start at once: a node may have the image still to unpack."""
         return max(60, min(180, int(self.wanted.wait_s)))
 
-    def _shared_words(self) -> list[str]:
-        return ["--platform", self.suite.platform, "--limit", f"{self.suite.limit:g}"]
-
     def _bounds(self) -> list[str]:
-        """The caller's bounds, and ours: in a pod without rights nobody reads the kernel's log.
-
-        Without it every node would be inconclusive. The report says that it was left out.
-        """
-        given = self.suite.thresholds or ""
-        ours = f"{_LOG} = 0\n" if self.suite.platform == "gpu" and _LOG not in given else ""
-        return ["--bounds", ours + given] if ours + given else []
+        return ["--bounds", self.suite.thresholds] if self.suite.thresholds else []

@@ -6,7 +6,7 @@ import json
 import shlex
 from collections.abc import Sequence
 
-from jaxpad import fleet, multi
+from jaxpad import fleet, multi, stages
 from jaxpad.errors import UsageError
 from jaxpad.kubernetes._follow import follow
 from jaxpad.kubernetes._jobs import resources
@@ -16,11 +16,11 @@ from jaxpad.kubernetes._landing import absence, clear, land, name_of
 from jaxpad.kubernetes._parcel import Lost, unpack
 from jaxpad.kubernetes._plan import Plan
 from jaxpad.kubernetes._pod import Manifest
-from jaxpad.kubernetes._told import Told
-from jaxpad.kubernetes._whole import Second, Whole, blamed
+from jaxpad.kubernetes._told import standing
 from jaxpad.kubernetes._yaml import to_yaml
 from jaxpad.multi import Expected, MultiReport
 from jaxpad.runner._interrupt import Interrupted, hold, interruptible
+from jaxpad.stages import Second, Told, Whole
 from jaxpad.verdict import Verdict
 
 
@@ -50,7 +50,7 @@ def whole(plan: Plan) -> Whole:
 class _Run:
     def __init__(self, plan: Plan) -> None:
         self._plan = plan
-        self._told = Told(total=plan.count)
+        self._told = Told(plan.count, standing)
         self._made: set[str] = set()  # kinds of objects
         self._verdicts: dict[str, Verdict] = {}
         self._not_tested: dict[str, str] = {}
@@ -69,11 +69,14 @@ class _Run:
             raise UsageError(f"the cluster takes no job from jaxpad: {error}") from error
         follow(self._plan.kube, pods, self._ended, self._told.waiting)
         self.delete()
-        passed = [name for name, verdict in self._verdicts.items() if not verdict.exit_code]
-        if len(passed) < 2:
+        if len(self._passed) < 2:
             self._told.say("no multi-process run: it takes two nodes that passed")
         else:
-            self._together(passed)
+            self._together(self._passed)
+
+    @property
+    def _passed(self) -> tuple[str, ...]:
+        return tuple(name for name, verdict in self._verdicts.items() if not verdict.exit_code)
 
     def _create(self, manifests: Sequence[Manifest]) -> None:
         self._made |= set(resources(manifests))
@@ -161,5 +164,4 @@ class _Run:
         if self._second and self._second.report:
             report = self._second.report
             (self._plan.out / "multi.json").write_text(json.dumps(report.to_json(), indent=1))
-            found = blamed(found, report)
-        return Whole(found, self._second)
+        return stages.whole(found, self._second, self._passed)

@@ -12,8 +12,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from jaxpad.errors import UsageError
-from jaxpad.multi._hostlist import counts, expand
+from jaxpad.hostlist import expand
 from jaxpad.multi._read import NODE
+from jaxpad.multi._tasks import counts
 
 PORT = 51414  # in a pod's own network; by hand it is given
 _SLURM_PORTS = (61440, 4096)  # first and count; JAX's own choice is in the same range

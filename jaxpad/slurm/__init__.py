@@ -11,6 +11,6 @@ from jaxpad.slurm._commands import Suite, inside
 from jaxpad.slurm._nodes import Choice, Node
 from jaxpad.slurm._plan import Plan
 from jaxpad.slurm._survey import survey
-from jaxpad.slurm._whole import Whole, whole
+from jaxpad.slurm._whole import whole
 
-__all__ = ["Choice", "Node", "Plan", "Suite", "Whole", "inside", "require", "survey", "whole"]
+__all__ = ["Choice", "Node", "Plan", "Suite", "inside", "require", "survey", "whole"]

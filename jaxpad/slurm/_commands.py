@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from jaxpad import paths, profiles
+from jaxpad import paths, profiles, stages
 from jaxpad.cluster import Cluster
 from jaxpad.engines import Mount
 from jaxpad.engines._slurm import Step, srun_argv
@@ -22,16 +22,10 @@ from jaxpad.errors import UsageError
 
 
 @dataclass(frozen=True)
-class Suite:
+class Suite(stages.Suite):
     """What each node is asked, with paths that are true on every node."""
 
-    platform: str  # gpu or cpu
-    limit: float
-    profile: str | None = None
-    select: str | None = None
     thresholds: Path | None = None
-    strict: bool = False
-    redact: bool = True
 
 
 def inside(wanted: Cluster, suite: Suite, out: Path, environ: Mapping[str, str]) -> Inside:
@@ -70,13 +64,8 @@ def _set_by(profile: str | None) -> tuple[str, ...]:
 
 def suite_words(suite: Suite, out: Path) -> list[str]:
     """`smoke` and its options, for a report in the folder `out`."""
-    words = ["smoke", "--platform", suite.platform, "--limit", f"{suite.limit:g}"]
-    words += ["--out", str(out)]
-    words += ["--profile", suite.profile] if suite.profile else []
-    words += ["-k", suite.select] if suite.select else []
-    words += ["--thresholds", str(suite.thresholds)] if suite.thresholds else []
-    words += ["--strict"] if suite.strict else []
-    return [*words, *([] if suite.redact else ["--no-redact"])]
+    words = ["smoke", *suite.words(out)]
+    return [*words, *(["--thresholds", str(suite.thresholds)] if suite.thresholds else [])]
 
 
 def on_node(words: Sequence[str], box: Inside, gpus: int) -> list[str]:

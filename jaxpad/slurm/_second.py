@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from jaxpad import multi
@@ -15,16 +14,9 @@ from jaxpad.slurm._follow import Ending, Patience, follow
 from jaxpad.slurm._nodes import Node
 from jaxpad.slurm._plan import Plan
 from jaxpad.slurm._told import Told
+from jaxpad.stages import Second
 
 _TAKEN_AWAY = ("CANCELLED", "PREEMPTED", "REVOKED")  # no fault of a process
-
-
-@dataclass(frozen=True)
-class Second:
-    """The report of all processes, or why there is none."""
-
-    report: MultiReport | None
-    why: str = ""
 
 
 def second(plan: Plan, nodes: Sequence[Node], told: Told, patience: Patience) -> Second:

@@ -2,40 +2,20 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
-from dataclasses import dataclass
 
-from jaxpad import fleet
+from jaxpad import fleet, stages
+from jaxpad.cluster import seconds
 from jaxpad.engines import _slurm as words
-from jaxpad.fleet import Fleet
 from jaxpad.runner._interrupt import Interrupted, interruptible
 from jaxpad.slurm._call import Refused, ask
 from jaxpad.slurm._first import First, first
 from jaxpad.slurm._follow import GRACE_S, Patience
 from jaxpad.slurm._nodes import Choice, Node
 from jaxpad.slurm._plan import Plan
-from jaxpad.slurm._second import Second, second
-from jaxpad.slurm._time import seconds
-from jaxpad.slurm._told import Told
-from jaxpad.verdict import Verdict, overall
-
-
-@dataclass(frozen=True)
-class Whole:
-    """What is known of all nodes, alone and together."""
-
-    fleet: Fleet
-    second: Second | None  # None: there was nothing to run together
-
-    @property
-    def verdict(self) -> Verdict:
-        """The worst of both stages."""
-        found = [self.fleet.verdict]
-        if self.second:
-            report = self.second.report
-            found.append(report.verdict if report else Verdict.INCONCLUSIVE)
-        return overall(found)
+from jaxpad.slurm._second import second
+from jaxpad.slurm._told import Told, standing
+from jaxpad.stages import Second, Whole
 
 
 def whole(plan: Plan, choice: Choice) -> Whole:
@@ -59,7 +39,7 @@ class _Run:
         self._plan = plan
         self._choice = choice
         self._found = First()
-        self._told = Told(total=len(choice.names))
+        self._told = Told(len(choice.names), standing)
         self._patience = Patience(plan.wanted.wait_s, seconds(plan.wanted.time) + GRACE_S)
         self._together: tuple[Node, ...] = ()
         self._second: Second | None = None
@@ -100,19 +80,4 @@ class _Run:
         if self._second and self._second.report:
             report = self._second.report
             (self._plan.multi / "multi.json").write_text(json.dumps(report.to_json(), indent=2))
-            found = blamed(found, self._second)
-        return Whole(found, self._second)
-
-
-def blamed(found: Fleet, ran: Second) -> Fleet:
-    """The fleet with what the multi-process run says of its nodes."""
-    of = {node.node: node for node in ran.report.nodes} if ran.report else {}
-    nodes = []
-    for node in found.nodes:
-        said = of.get(node.name)
-        if said and said.verdict.exit_code:
-            reasons = tuple(f"multi-process run: {reason}" for reason in said.reasons)
-            verdict = overall((node.verdict, said.verdict))
-            node = dataclasses.replace(node, verdict=verdict, reasons=(*node.reasons, *reasons))
-        nodes.append(node)
-    return dataclasses.replace(found, nodes=tuple(nodes))
+        return stages.whole(found, self._second, [node.name for node in self._together])

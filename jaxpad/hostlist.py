@@ -1,62 +1,42 @@
-"""Many nodes in few words, as Slurm writes them: n[0-3,7],gpu01."""
+"""Many nodes in few words, as Slurm writes them: n[0-3,7],gpu01.
+
+Expanded here, since the image of a job seldom has scontrol.
+Source: https://slurm.schedmd.com/scontrol.html (show hostnames).
+"""
 
 from __future__ import annotations
 
 import itertools
 import re
 from collections.abc import Iterable, Iterator
-from pathlib import Path
 
 from jaxpad.errors import UsageError
-from jaxpad.fleet._names import hold, quoted
 
 MOST = 100_000  # nodes that a list may name; a slip of the keyboard names more
-LONGEST = 16 << 20  # bytes of a file of names
 _WORD = re.compile(r"(?:[^\[\],\s]|\[[^\[\]]*\])+")
 _SEPARATORS = re.compile(r"[,\s]*")
 _RANGE = re.compile(r"(\d{1,9})(?:-(\d{1,9}))?")
 _COUNTED = re.compile(r"(.*?)(\d{1,9})(\D*)", re.DOTALL)
 
 
-def expected(text: str) -> tuple[str, ...]:
-    """The nodes that `text` names: the names in a file, or a list such as n[0-3],n7.
-
-    A file has names or such lists, apart by commas or white space; the rest of a line
-    after # is a remark. Raises UsageError for what is neither.
-    """
-    file = Path(text)
-    return expand(_read(file) if _is_file(file) else text)
-
-
-def _is_file(file: Path) -> bool:
-    try:
-        return file.is_file()
-    except (OSError, ValueError):  # a list too long for a file's name
-        return False
-
-
-def _read(file: Path) -> str:
-    try:
-        if file.stat().st_size > LONGEST:
-            raise UsageError(f"--expect {file} is larger than 16 MiB; give a file of names")
-        lines = file.read_text(encoding="utf-8").splitlines()
-    except (OSError, ValueError) as error:
-        raise UsageError(
-            f"--expect {file} cannot be read ({error}); give a file of names"
-        ) from None
-    return "\n".join(line.partition("#")[0] for line in lines)
-
-
 def expand(text: str) -> tuple[str, ...]:
-    """`n[0-2],n7` as n0, n1, n2, n7. Raises UsageError for a list that is none."""
+    """`n[0-2],n7` as n0, n1, n2, n7, each once. Raises UsageError for a list that is none.
+
+    Whether a node can have such a name is not looked at.
+    """
     found: list[str] = []
     for word in _words(text):
         found += itertools.islice(_expanded(word), MOST + 1)
         if len(found) > MOST:
-            raise UsageError(f"{quoted(text)} names more than {MOST:,} nodes; name fewer")
+            raise UsageError(f"{_told(text)} names more than {MOST:,} nodes; name fewer")
     if not found:
-        raise UsageError(f"{quoted(text)} names no node; give a list such as n[0-3],n7")
-    return hold(found)
+        raise UsageError(f"{_told(text)} names no node; give a list such as n[0-3],n7")
+    return tuple(dict.fromkeys(found))
+
+
+def _told(text: str) -> str:
+    """What was given, printable and not too long."""
+    return repr(text if len(text) <= 80 else f"{text[:79]}…")
 
 
 def _words(text: str) -> Iterator[str]:
@@ -64,7 +44,8 @@ def _words(text: str) -> Iterator[str]:
     while (at := _SEPARATORS.match(text, at).end()) < len(text):  # type: ignore[union-attr]
         word = _WORD.match(text, at)
         if word is None:
-            raise UsageError(f"{quoted(text[at:])}: a bracket is not closed; write n[0-3],n7")
+            where = _told(text[at:])
+            raise UsageError(f"{_told(text)}: a bracket is not closed, at {where}; write n[0-3]")
         yield word[0]
         at = word.end()
 
@@ -81,10 +62,10 @@ def _range(text: str) -> list[str]:
     for part in text.split(","):
         match = _RANGE.fullmatch(part.strip())
         if match is None:
-            raise UsageError(f"{quoted(f'[{text}]')} is no range of numbers; write [0-3,7]")
+            raise UsageError(f"{_told(f'[{text}]')} is no range of numbers; write [0-3,7]")
         first, last = match[1], match[2] or match[1]
         if not 0 <= int(last) - int(first) < MOST - len(found):
-            raise UsageError(f"{quoted(f'[{text}]')} runs backwards or too far; write [0-3,7]")
+            raise UsageError(f"{_told(f'[{text}]')} runs backwards or too far; write [0-3,7]")
         found += (str(number).zfill(len(first)) for number in range(int(first), int(last) + 1))
     return found
 
