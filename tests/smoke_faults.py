@@ -25,8 +25,8 @@ SMOKE = """
 import json, os, sys
 from pathlib import Path
 from jaxpad import health, paths, report, runner
-root, requested = Path(sys.argv[1]), sys.argv[2]
-files = ("test_health.py", "test_throughput_gates.py", "test_watched.py")
+root, requested, *more = Path(sys.argv[1]), *sys.argv[2:]
+files = ("test_health.py", *more, "test_throughput_gates.py", "test_watched.py")
 wanted = [c for c in runner.collect(paths.SMOKE_TESTS) if c.file.name in files]
 wanted += [c for c in runner.collect(paths.SMOKE_TESTS) if c.name == "test_platform_expected"]
 roots = health.Roots(root / "sys", root / "dev", root / "kmsg", root)
@@ -37,13 +37,17 @@ print(json.dumps(report.to_json(runner.run(plan))))
 
 @dataclass(frozen=True)
 class Fault:
-    """What is wrong with a node: a scenario of the double, what sysfs shows, whether NVML is."""
+    """What is wrong with a node: a scenario of the double, what sysfs shows, whether NVML is.
+
+    `more` are check files that give the fault time to show.
+    """
 
     scenario: str = IDLE
     changes: Mapping[str, Any] = field(default_factory=dict)
     lay: Callable[[Machine], None] = lambda machine: None
     library: bool = True
     requested: str = "cpu"
+    more: tuple[str, ...] = ()
 
 
 def run(fault: Fault) -> dict[str, Any]:
@@ -54,7 +58,7 @@ def run(fault: Fault) -> dict[str, Any]:
         environ = double.environ(fault.scenario, fault.changes)
         if not fault.library:
             environ |= {"LD_LIBRARY_PATH": folder}
-        argv = [sys.executable, "-c", SMOKE, folder, fault.requested]
+        argv = [sys.executable, "-c", SMOKE, folder, fault.requested, *fault.more]
         done = subprocess.run(argv, env=environ, cwd=HOME, capture_output=True, text=True)
         assert done.returncode == 0, done.stderr
         found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])

@@ -210,6 +210,7 @@ def test_hang_at_stop() -> None:
     changes = {"1.slow.at_s": 0.1, "1.slow.for_s": 600}
     trace, _ = traced("healthy-h100-sxm", 0.3, changes, patience_s=0.5)
     assert (trace.error or "").startswith("stuck")
+    assert trace.gaps[-1].why.startswith("GPU 1 has not answered for ")
     assert len(trace.gpus[0].time_s) > 1
 
 

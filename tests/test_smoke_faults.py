@@ -195,6 +195,7 @@ CASES = (
         FAIL,
         "reset",
         changes={"1.fault.after_s": 1.2, "1.fault.code": "!GpuIsLost"},
+        more=("test_lax.py",),
     ),
     whole("GPU fallen off the bus", "test_count", FAIL, "reseat", lay=off_the_bus),
     whole("uncorrected ECC error", "test_ecc", FAIL, "reset", changes={"3.TotalEccErrors.1.0": 2}),
@@ -302,6 +303,7 @@ CASES = (
         UNSURE,
         "dmesg",
         changes={"1.slow.at_s": 0.3, "1.slow.for_s": 2.1},
+        more=("test_lax.py",),
     ),
     whole(
         "NVLink fabric not started",

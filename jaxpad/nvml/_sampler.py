@@ -36,6 +36,7 @@ class Sampler:
         self._gpus: list[Watched] = []
         self._last, self._slowest = 0.0, (0.0, 0)  # tick: its start; seconds and index of a GPU
         self._gaps: list[Gap] = []
+        self._asking: tuple[float, int] | None = None  # since when, and which GPU
         self._error: str | None = None
         self._start_s = self._stop_s = 0.0
         self._ready, self._stopping = threading.Event(), threading.Event()
@@ -72,15 +73,22 @@ class Sampler:
             self._error = f"stuck: an NVML call has not come back within {self.patience_s:g} s"
 
     def trace(self) -> Trace:
-        """What was seen so far."""
+        """What was seen so far, a call that has not come back yet among the gaps."""
         return Trace(
             period_s=self.period_s,
             start_s=self._start_s,
             stop_s=self._stop_s or time.monotonic(),
             error=self._error,
             gpus=tuple(gpu.trace() for gpu in self._gpus),
-            gaps=tuple(self._gaps),
+            gaps=(*self._gaps, *self._open_gap(time.monotonic())),
         )
+
+    def _open_gap(self, now: float) -> tuple[Gap, ...]:
+        asking = self._asking
+        if asking is None or now - asking[0] <= GAP_PERIODS * self.period_s:
+            return ()
+        since, index = asking
+        return (Gap(since, now, f"GPU {index} has not answered for {now - since:.2f} s"),)
 
     def _run(self) -> None:
         try:
@@ -122,8 +130,10 @@ class Sampler:
         self._mind_gap(begun)
         answered, slowest = begun, (0.0, 0)
         for gpu in self._gpus:
+            self._asking = answered, gpu.index
             before, answered = answered, gpu.tick()
             slowest = max(slowest, (answered - before, gpu.index))
+        self._asking = None
         self._last, self._slowest = begun, slowest
 
     def _mind_gap(self, now: float) -> None:
