@@ -193,6 +193,18 @@ def test_smoke_inside(jaxpad: Jaxpad, tmp_path: Path) -> None:
     assert f"type=bind,source={out},target=/workspace/my report" in argv
 
 
+def test_smoke_takes_its_bounds_along(jaxpad: Jaxpad, tmp_path: Path) -> None:
+    bounds = tmp_path / "own.toml"
+    bounds.write_text("gemm_least = 0.6\n")
+    words = ["--on", "docker", "--strict", "--thresholds", str(bounds), "--dry-run"]
+    argv = dry(jaxpad("smoke", *words))
+    inside = argv[argv.index("jaxpad:new") + 1 :]
+    assert "--strict" in inside
+    assert inside[inside.index("--thresholds") + 1] == "/run/jaxpad/bounds/own.toml"
+    mount = f"type=bind,source={bounds},target=/run/jaxpad/bounds/own.toml,readonly"
+    assert mount in argv
+
+
 @pytest.mark.parametrize(("platform", "given"), [("cpu", False), ("gpu", True), ("auto", False)])
 def test_smoke_gpus_by_platform(jaxpad: Jaxpad, platform: str, given: bool) -> None:
     argv = dry(jaxpad("smoke", "--on", "docker", "--platform", platform, "--dry-run"))
