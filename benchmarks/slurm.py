@@ -1,6 +1,6 @@
 """How long a smoke run on a cluster takes beyond its slowest node.
 
-    PYTHONPATH=.:tests python -m benchmarks.slurm
+    python -m benchmarks.slurm
 
 `jaxpad smoke --on slurm` on two nodes of the tests' Slurm (tests/slurm_cluster.py: all on this
 machine, JAX on the CPU), the whole suite. What is measured is the time from the command to its
@@ -19,6 +19,9 @@ import time
 from pathlib import Path
 
 from benchmarks import results
+from jaxpad.paths import HOME
+
+sys.path.append(str(HOME / "tests"))
 from slurm_cluster import NODES, SlurmCluster
 
 COMMAND = "python -m benchmarks.slurm"
