@@ -241,6 +241,20 @@ def trace(node: Node, hz: float = 5.0, gaps: bool = False) -> Trace:
     )
 
 
+COLUMNS = tuple(
+    [
+        "power_watts",
+        "energy_joules",
+        "sm_mhz",
+        "memory_mhz",
+        "temperature_celsius",
+        "throttle_bits",
+        "used_bytes",
+        "utilisation_percent",
+    ]
+)
+
+
 def _trace(node: Node, index: int, times: tuple[float, ...], hole: Gap | None) -> GpuTrace:
     lost = Lost(node.lost_s, "NVMLError_GpuIsLost: GPU is lost") if index == node.lost else None
     random = Random(index)
@@ -264,14 +278,7 @@ def _trace(node: Node, index: int, times: tuple[float, ...], hole: Gap | None) -
         rows.append(
             (watts, energy, clock, 2619, round(heat), bits, 6.1e8 + 6e10 * busy, 99 if busy else 0)
         )
-    names = "power_watts energy_joules sm_mhz memory_mhz temperature_celsius throttle_bits"
-    columns = dict(
-        zip(
-            f"{names} used_bytes utilisation_percent".split(),
-            map(tuple, zip(*rows, strict=True)),
-            strict=True,
-        )
-    )
+    columns = dict(zip(COLUMNS, map(tuple, zip(*rows, strict=True)), strict=True))
     return GpuTrace(
         uuid=Reading(f"GPU-5c1a{index:04x}-0d5e-4f6a-9b70-8d2e4c6fa100"),
         pci_bus_id=Reading(bus(index)),

@@ -90,6 +90,9 @@ def test_collective_is_judged_by_its_largest() -> None:
     found = gates.judge([rate(at, variant=size, **same) for size, at in sizes.items()], evidence())
     assert [each.verdict for each in found] == [NONE, NONE, PASS]
     assert (found[2].peak, found[2].gate) == (450.0, 225.0)
+    swapped = {"1 GiB": 90.0, "64 MiB": 300.0}  # a smaller message does not excuse the largest
+    found = gates.judge([rate(v, variant=size, **same) for size, v in swapped.items()], evidence())
+    assert [each.verdict for each in found] == [FAIL, NONE]
     slow = gates.judge([rate(90.0, variant="1 GiB", **same)], evidence())
     assert slow[0].verdict is FAIL
 

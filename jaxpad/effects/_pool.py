@@ -61,6 +61,7 @@ class _Hand(threading.Thread):
         self._lock, self._stopped = threading.Lock(), False
 
     def run(self) -> None:
+        """Take tasks until there is none left, or `stop` was called."""
         try:
             while not self._stopped:
                 task = self._waiting.get_nowait()

@@ -15,6 +15,7 @@ class Apptainer(Engine):
     name = "apptainer"
 
     def run_argv(self, run: Run) -> list[str]:
+        """`apptainer exec`; raises UsageError where a port is to be published."""
         if run.port:
             raise UsageError(
                 "apptainer publishes no port: it shares the host's network; "

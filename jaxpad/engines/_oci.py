@@ -32,6 +32,7 @@ class Oci(Engine):
     raises_limits: bool = True  # whether a container may have more than the caller
 
     def run_argv(self, run: Run) -> list[str]:
+        """`docker run` or `podman run`, as the calling user."""
         argv = [self.program, "run", "--rm", *(["-it"] if run.terminal else [])]
         argv += [*self._user(run), *self._gpus(run.gpus), *_memory(run), *self._limits()]
         for mount in run.mounts:

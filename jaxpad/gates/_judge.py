@@ -13,6 +13,7 @@ from jaxpad.gates._subject import Evidence, Subject, subjects
 from jaxpad.results import Judgement, Rate
 from jaxpad.verdict import Verdict
 
+UNITS = {"B": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30}
 TRANSFERS = ("host_to_device", "device_to_host")
 PEERS_TO_BLAME = 3  # of two that differ nobody knows which is at fault
 
@@ -27,9 +28,15 @@ def judge(rates: Sequence[Rate], evidence: Evidence) -> tuple[Judgement, ...]:
 
 
 def _largest(subject: Subject, others: Sequence[Subject]) -> bool:
-    """Whether no rate of the same program is higher: collectives are judged by that one."""
-    same = [each.rate.median for each in others if each.rate.program == subject.rate.program]
-    return subject.rate.median >= max(same)
+    """Whether no message of the same program is larger: collectives are judged by that one."""
+    same = [_size(each.rate) for each in others if each.rate.program == subject.rate.program]
+    return _size(subject.rate) >= max(same)
+
+
+def _size(rate: Rate) -> float:
+    """Bytes of a message by its words, `64 MiB`; 0 for a variant that is no size."""
+    number, _, unit = rate.variant.partition(" ")
+    return float(number) * UNITS[unit] if unit in UNITS and number.isdecimal() else 0.0
 
 
 def _alone(subject: Subject, largest: bool) -> Judgement:

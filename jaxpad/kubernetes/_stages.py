@@ -60,6 +60,7 @@ class _Run:
         self._second: Second | None = None
 
     def go(self) -> None:
+        """Each node by itself, then one run over all that passed."""
         pods = self._plan.node_pods()
         self._told.say(f"{pods.count} pod(s) with the smoke suite, one to a node: {pods.name}")
         try:
@@ -158,6 +159,7 @@ class _Run:
         return {instead.get(name, name): why for name, why in self._not_tested.items()}
 
     def answer(self) -> Whole:
+        """What is known by now, of both stages."""
         found = fleet.merge(
             self._plan.nodes, expected=tuple(self._verdicts), not_tested=self._absent()
         )

@@ -115,6 +115,7 @@ def _of(path: str, most: str, unit: str, scale: float = 1.0) -> Callable[[Gpu], 
     """`689 of 700 W`, with the share."""
 
     def told(gpu: Gpu) -> Told:
+        """In words, with the share for a bar where both are known."""
         now, top = _number(gpu, path), _number(gpu, most)
         if now is None:
             return UNTOLD, None

@@ -108,6 +108,7 @@ def _object(kind: Any) -> Reader:
     nullable = [at for at, name in enumerate(names) if name in MAY_BE_NAN.get(kind, ())]
 
     def read(value: Any) -> Any:
+        """The dataclass; raises Misfit as `revive` does."""
         if not isinstance(value, dict) or value.keys() != names:
             _hold_fields(value, names)
         found, name = [], ""
@@ -136,6 +137,7 @@ def _list(reader: Reader) -> Reader:
     exact = _scalar(list)
 
     def read(value: Any) -> Any:
+        """The tuple; raises Misfit with the place of the entry."""
         entries, found = exact(value), []
         try:
             for each in entries:
