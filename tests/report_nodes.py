@@ -241,17 +241,15 @@ def trace(node: Node, hz: float = 5.0, gaps: bool = False) -> Trace:
     )
 
 
-COLUMNS = tuple(
-    [
-        "power_watts",
-        "energy_joules",
-        "sm_mhz",
-        "memory_mhz",
-        "temperature_celsius",
-        "throttle_bits",
-        "used_bytes",
-        "utilisation_percent",
-    ]
+COLUMNS = (
+    "power_watts",
+    "energy_joules",
+    "sm_mhz",
+    "memory_mhz",
+    "temperature_celsius",
+    "throttle_bits",
+    "used_bytes",
+    "utilisation_percent",
 )
 
 
