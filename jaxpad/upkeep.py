@@ -11,9 +11,11 @@ from pathlib import Path
 from jaxpad.errors import UsageError
 
 SETS = ("cpu", "cuda12", "cuda13", "proof", "dev")  # an environment each
-# Put in front of the base's packages, so it must not bring what JAX is built against.
-NOT_IN = {"toolkit": ("numpy",)}
-IMAGE_SETS = ("jax-cuda12", "jax-cuda13", "toolkit", "jupyter")  # what the Dockerfile installs
+# Installed beside a JAX that is there already, so they must not bring what it is built against.
+JAX = ("jax", "jaxlib", "ml-dtypes", "numpy", "opt-einsum", "scipy")
+NOT_IN = {"toolkit": JAX, "project": JAX}
+# What the Dockerfile installs.
+IMAGE_SETS = ("jax-cuda12", "jax-cuda13", "toolkit", "project", "jupyter")
 SLURM = "configs/clusters/slurm"
 SCRIPTS = (
     *(".ci/run", "docker/entrypoint", "docker/jaxpad", "docker/with-profile"),

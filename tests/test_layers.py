@@ -29,7 +29,7 @@ ROWS = (
     ("host", "nvml", "flags", "recorder", "workloads"),
     ("devices", "platforms", "facts", "aot", "schedule"),
     ("throughput", "runner", "engines", "effects", "health", "survey", "gates", "multi"),
-    ("report", "containers", "matrix", "fleet"),
+    ("report", "containers", "matrix", "fleet", "tune"),
     ("stages",),
     ("slurm", "kubernetes"),
     (
