@@ -26,11 +26,12 @@ from jaxpad.tasking import DRY_RUN, call, command, perform, remainder  # noqa: E
 
 @command(
     help={
-        "base": "toolbox (NVIDIA JAX-Toolbox, the default) or wheels (released CUDA wheels)",
+        "base": "toolbox (NVIDIA JAX-Toolbox) or wheels (released CUDA wheels); default: toolbox, "
+        "or what the project chose",
         "cuda": "CUDA major version, 12 or 13; default: the one the base carries",
         "profile": "the XLA profile that the image sets by default, a name in configs/profiles",
         "target": "workspace or jupyter",
-        "tag": "name of the image; default: jaxpad:<version>-<base>-cuda<major>",
+        "tag": "name of the image; default: <project>:<version>-<base>-cuda<major>",
         "ca-bundle": "certificates to trust while building, as behind a proxy; not kept",
         "push": "also push the image under this reference",
         "sif": "also convert it into this Apptainer file",
@@ -41,9 +42,9 @@ from jaxpad.tasking import DRY_RUN, call, command, perform, remainder  # noqa: E
 )
 def build(
     _c: Context,
-    base: str = "toolbox",
+    base: str = "",
     cuda: str = "",
-    profile: str = "base",
+    profile: str = "",
     target: str = "workspace",
     tag: str = "",
     ca_bundle: str = "",

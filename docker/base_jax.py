@@ -14,7 +14,7 @@ from pathlib import Path
 FOLDER = Path("/opt/jaxpad")
 RECORD = FOLDER / "base-jax.json"
 CONSTRAINTS = FOLDER / "constraints.txt"  # what `pip install` in the image may not change
-OURS = ("jax", "nvidia-")
+OURS = ("jax-", "jaxlib", "nvidia-")
 
 
 def found() -> dict[str, str]:
@@ -30,7 +30,7 @@ def _versions() -> list[tuple[str, str]]:
 
 
 def _of_jax(name: str) -> bool:
-    return name.startswith(OURS) and not name.startswith("jaxtyping") and name != "nvidia-ml-py"
+    return name == "jax" or (name.startswith(OURS) and name != "nvidia-ml-py")
 
 
 def record() -> None:

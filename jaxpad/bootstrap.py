@@ -40,6 +40,10 @@ SBIN = (Path("/usr/sbin"), Path("/sbin"))
 # A package of each part of a cluster on one machine, and a program by which it is known.
 SLURM = {"slurm-wlm": "slurmd", "munge": "munged", "iproute2": "ip", "util-linux": "nsenter"}
 BROWSERS = ("chromium", "chromium-browser")
+CUDA = ("cuda12", "cuda13")  # a project made from jaxpad has the one that it chose
+# A project made from jaxpad: its own code under src/, and what that imports beside JAX.
+COPY = HOME / "configs" / "project.toml"
+PROJECT = "project"
 STAMP = "jaxpad-pins"  # in the environment: what was installed into it
 
 
@@ -50,7 +54,7 @@ def main() -> NoReturn:
     try:
         provide(lacking(options.task))
         python = prepare(packages)
-        if options.task == "test":
+        if options.task == "test" and not COPY.is_file():
             provide_browser(python)
     except (OSError, subprocess.CalledProcessError) as error:
         _give_up(f"could not set up requirements/{packages}.txt: {error}; see the lines above")
@@ -78,7 +82,8 @@ def choose(task: str) -> str:
     """The set a task needs here: development tools, CUDA where a GPU shows, else CPU."""
     if task in DEVELOPMENT_TASKS:
         return "dev"
-    return "cuda12" if host.gpu_evidence() else "cpu"
+    there = [name for name in CUDA if _pins(name).is_file()]
+    return there[0] if there and host.gpu_evidence() else "cpu"
 
 
 def prepare(packages: str) -> Path:
@@ -88,18 +93,37 @@ def prepare(packages: str) -> Path:
     """
     folder = HOME / f".venv-{packages}"
     python = folder / "bin" / "python"
-    pins = HOME / "requirements" / f"{packages}.txt"
+    pins = _files(packages)
     stamp = folder / STAMP
-    wanted = f"{sys.version}\n{hashlib.sha256(pins.read_bytes()).hexdigest()}\n"
+    text = b"".join(file.read_bytes() for file in pins)
+    wanted = f"{sys.version}\n{hashlib.sha256(text).hexdigest()}\n"
     if stamp.is_file() and stamp.read_text() == wanted:
         return python
-    _note(
-        f"making {folder.name} from requirements/{pins.name}; the first time takes a minute or two"
-    )
+    names = " and ".join(f"requirements/{file.name}" for file in pins)
+    _note(f"making {folder.name} from {names}; the first time takes a minute or two")
     venv.create(folder, clear=True, with_pip=True)
-    _call([str(python), "-m", "pip", "install", "--require-hashes", "-r", str(pins)])
+    words = [word for file in pins for word in ("-r", str(file))]
+    _call([str(python), "-m", "pip", "install", "--require-hashes", *words])
+    if COPY.is_file():
+        _add_source(folder)
     stamp.write_text(wanted)
     return python
+
+
+def _pins(packages: str) -> Path:
+    return HOME / "requirements" / f"{packages}.txt"
+
+
+def _files(packages: str) -> list[Path]:
+    """The pins to install together; `dev` holds the project's own already."""
+    more = COPY.is_file() and packages != "dev"
+    return [_pins(name) for name in (packages, *([PROJECT] if more else []))]
+
+
+def _add_source(folder: Path) -> None:
+    """Make src/ importable: https://docs.python.org/3/library/site.html"""
+    (site,) = folder.glob("lib/python3.*/site-packages")
+    (site / "project.pth").write_text(f"{HOME / 'src'}\n")
 
 
 def lacking(task: str) -> list[str]:
@@ -111,7 +135,7 @@ def lacking(task: str) -> list[str]:
     """
     venv_package = f"python{sys.version_info.major}.{sys.version_info.minor}-venv"
     packages = [] if importlib.util.find_spec("ensurepip") else [venv_package]
-    if task == "test":
+    if task == "test" and not COPY.is_file():
         packages += [] if _browser() or _ubuntu() else ["chromium"]
         packages += [] if shutil.which("cc") else ["gcc", "libc6-dev"]
         packages += [] if _docker() else ["docker.io", "iptables", "runc"]

@@ -5,20 +5,22 @@ from __future__ import annotations
 import functools
 import json as json_
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from rich.console import Console
 
 from jaxpad import counting, effects, flags, gpus, profiles, workloads
+from jaxpad.errors import UsageError
+from jaxpad.project import project
 
 
 @dataclass(frozen=True)
 class Options:
     """The words of the command line."""
 
-    profile: str
-    gpu: str
-    workload: str
+    profile: str = field(default_factory=lambda: project().profile)
+    gpu: str = field(default_factory=lambda: next(iter(project().gpus), ""))
+    workload: str = field(default_factory=lambda: next(iter(project().workloads), ""))
     against: str = ""
     json: bool = False
 
@@ -28,6 +30,7 @@ def explain(options: Options) -> int:
 
     Raises UsageError for a profile, GPU or workload that is not known or at fault.
     """
+    _require(options)
     profile, gpu = profiles.load(options.profile), gpus.load(options.gpu)
     with flags.without_notices():  # a user's own module imports JAX
         workload = workloads.load(options.workload)
@@ -38,6 +41,13 @@ def explain(options: Options) -> int:
         against=profiles.load(options.against) if options.against else None,
     )
     return counting.run(functools.partial(_explain, question, as_json=options.json))
+
+
+def _require(options: Options) -> None:
+    if not options.gpu:
+        raise UsageError("--gpu is missing: a name in configs/gpus, such as --gpu h100-sxm")
+    if not options.workload:
+        raise UsageError("--workload is missing: a name such as fsdp, or package.module:function")
 
 
 def _explain(question: effects.Question, shown: counting.Progress, *, as_json: bool) -> int:

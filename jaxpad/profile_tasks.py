@@ -41,7 +41,12 @@ def flags(_c: Context, match: str = "", json: bool = False) -> None:
     }
 )
 def explain(
-    _c: Context, profile: str, gpu: str, workload: str, against: str = "", json: bool = False
+    _c: Context,
+    profile: str = "",
+    gpu: str = "",
+    workload: str = "",
+    against: str = "",
+    json: bool = False,
 ) -> None:
     """Say what each flag of a profile does to the compiled program, with no GPU."""
     perform("explain", locals())

@@ -39,7 +39,8 @@ def call(place: str, *given: Any, **named: Any) -> None:
 
 def perform(name: str, given: dict[str, Any], **more: Any) -> None:
     """Call `name` of the module jaxpad.NAME with its Options, filled from a task's arguments."""
-    words = {key: value for key, value in given.items() if key != "_c"}
+    # What was not given leaves the Options their own default, which may be the project's.
+    words = {key: value for key, value in given.items() if key != "_c" and value != ""}
     module = importlib.import_module(f"jaxpad.{name}")
     call(f"{name}:{name}", module.Options(**words, **more))
 

@@ -67,24 +67,33 @@ def lock_argv(name: str, *, upgrade: bool) -> list[str]:
 
 def lock(home: Path, *, upgrade: bool) -> int:
     """Renew every requirements/*.txt; stops at the first that cannot be resolved."""
-    for name in (*SETS, *IMAGE_SETS):
-        if code := call(lock_argv(name, upgrade=upgrade), checkout(home) / "requirements"):
+    folder = checkout(home) / "requirements"
+    for name in (name for name in (*SETS, *IMAGE_SETS) if (folder / f"{name}.in").is_file()):
+        if code := call(lock_argv(name, upgrade=upgrade), folder):
             return code
     return 0
 
 
 def lint(home: Path, *, fix: bool) -> int:
-    """Run every linter, also after one has found something; 1 if any has."""
+    """Run every linter, also after one has found something; 1 if any has.
+
+    A project made from jaxpad has what it chose; what is not there is left out.
+    """
+    scripts, dockerfiles = _there(home, SCRIPTS), _there(home, DOCKERFILES)
     commands = [
         _module("ruff", "check", *(["--fix"] if fix else [])),
         _module("ruff", "format", *([] if fix else ["--check"])),
         _module("mypy"),
-        [_own("shellcheck"), *SCRIPTS],
-        [_own("hadolint"), *DOCKERFILES],
+        [_own("shellcheck"), *scripts],
+        [_own("hadolint"), *dockerfiles],
         _module("yamllint", "--strict", "docker", "configs"),
     ]
     codes = [call(argv, checkout(home)) for argv in commands]
     return int(any(codes))
+
+
+def _there(home: Path, files: Sequence[str]) -> list[str]:
+    return [file for file in files if (home / file).exists()]
 
 
 def test(home: Path, *, select: str) -> int:

@@ -25,6 +25,7 @@ ROWS = (
         "cluster",
         "hostlist",
         "textfile",
+        "project",
     ),
     ("host", "nvml", "flags", "recorder", "workloads"),
     ("devices", "platforms", "facts", "aot", "schedule"),

@@ -12,8 +12,8 @@ import subprocess
 from collections.abc import Mapping
 from pathlib import Path
 
-import jaxpad
 from jaxpad.build._options import DOCKERFILE, Options
+from jaxpad.project import project
 
 _OCI = "org.opencontainers.image."
 _OURS = "io.jaxpad."
@@ -24,7 +24,7 @@ def labels(options: Options, versions: Mapping[str, str], home: Path) -> dict[st
     """The labels that only a build knows; the Dockerfile has those that never change."""
     revision = _git(home, "rev-parse", "HEAD")
     return {
-        f"{_OCI}version": jaxpad.__version__,
+        f"{_OCI}version": project().version,
         f"{_OCI}created": _created(home),
         f"{_OCI}base.name": base_name(options, home),
         **({f"{_OCI}revision": revision} if revision else {}),

@@ -12,6 +12,7 @@ from jaxpad import profiles
 from jaxpad.build._labels import epoch, labels
 from jaxpad.build._options import DOCKERFILE, Options
 from jaxpad.engines import Apptainer, Build, Oci
+from jaxpad.project import project
 
 _PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "no_proxy")
 _LAST = "baked"  # the stage that holds a profile's variables
@@ -65,7 +66,7 @@ def _base(options: Options, home: Path) -> Build:
     passed: dict[str, str | None] = {name: None for name in _PROXIES if os.environ.get(name)}
     return Build(
         target=f"base-{options.base}",
-        tag=f"jaxpad-base:{options.base}-cuda{options.major}",
+        tag=f"{project().name}-base:{options.base}-cuda{options.major}",
         context=home,
         dockerfile=home / DOCKERFILE,
         args={"BASE": options.base, "CUDA": options.major, **passed},

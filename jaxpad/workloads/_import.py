@@ -11,11 +11,13 @@ from pathlib import Path
 from types import ModuleType
 
 from jaxpad.errors import UsageError
+from jaxpad.project import SRC
 
 
 def imported(reference: str, name: str) -> ModuleType:
-    """The imported module, from the current folder first, as `python -m` would."""
-    sys.path.insert(0, str(Path.cwd()))
+    """The imported module: from the current folder first, as `python -m` would, then from src/."""
+    before = list(sys.path)
+    sys.path[:0] = [str(Path.cwd()), str(SRC)]
     importlib.invalidate_caches()
     try:
         with mistakes(f"{reference}: importing {name}"):
@@ -31,7 +33,7 @@ def imported(reference: str, name: str) -> ModuleType:
             f"{reference}: {name} imports {missing}, which is not there; install it"
         ) from None
     finally:
-        sys.path.pop(0)
+        sys.path[:] = before
 
 
 @contextlib.contextmanager

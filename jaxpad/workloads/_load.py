@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from jaxpad.errors import UsageError
 from jaxpad.profiles import did_you_mean, listed
+from jaxpad.project import project
 from jaxpad.workloads._built_in import BUILT_IN
 from jaxpad.workloads._model import Workload
 from jaxpad.workloads._own import own
 
 
 def names() -> tuple[str, ...]:
-    """The names of the workloads that jaxpad brings."""
-    return tuple(BUILT_IN)
+    """The names of the workloads that jaxpad brings, and of the project's own."""
+    return (*BUILT_IN, *project().workloads)
 
 
 def load(name_or_reference: str) -> Workload:
@@ -25,6 +26,8 @@ def load(name_or_reference: str) -> Workload:
     """
     if ":" in name_or_reference:
         return own(name_or_reference)
+    if name_or_reference in project().workloads:
+        return own(project().workloads[name_or_reference])
     if name_or_reference not in BUILT_IN:
         hint = did_you_mean(name_or_reference, names()) or f"; there are {listed(names())}"
         raise UsageError(

@@ -1,0 +1,81 @@
+"""What a project made from jaxpad chose: configs/project.toml, which jaxpad itself has none of.
+
+So a copy's tasks, images and profiles start from its own answers, and its files are jaxpad's.
+"""
+
+from __future__ import annotations
+
+import functools
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+import jaxpad
+from jaxpad.errors import UsageError
+from jaxpad.paths import CONFIGS, HOME
+
+FILE = CONFIGS / "project.toml"
+SRC = HOME / "src"
+
+
+@dataclass(frozen=True)
+class Project:
+    """The choices; the defaults are jaxpad's own.
+
+    `gpus` are the GPUs that profiles are proven for, names in configs/gpus. `workloads` gives
+    short names to the project's own programs: name = "package.module:function".
+    """
+
+    name: str = "jaxpad"
+    version: str = jaxpad.__version__
+    package: str = ""
+    base: str = "toolbox"
+    cuda: str = ""
+    profile: str = "base"
+    registry: str = ""
+    gpus: tuple[str, ...] = ()
+    workloads: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def repository(self) -> str:
+        """What its images are called, before the tag."""
+        return f"{self.registry}/{self.name}" if self.registry else self.name
+
+
+@functools.cache
+def project() -> Project:
+    """This checkout's; raises UsageError where its file is at fault."""
+    return read(FILE)
+
+
+def read(file: Path) -> Project:
+    """The choices in a file, or jaxpad's own where there is none."""
+    if not file.is_file():
+        return Project()
+    try:
+        found = tomllib.loads(file.read_text())
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise UsageError(f"{file} cannot be read: {error}; mend it there") from error
+    known = {one.name: one for one in fields(Project)}
+    for name, value in found.items():
+        _require(file, name, value, known)
+    return Project(**{name: _plain(value) for name, value in found.items()})
+
+
+def _require(file: Path, name: str, value: Any, known: Mapping[str, Any]) -> None:
+    if name not in known:
+        raise UsageError(f"{file} sets {name}, which is none of {', '.join(known)}; leave it out")
+    good = {
+        "gpus": lambda: isinstance(value, list) and all(isinstance(one, str) for one in value),
+        "workloads": lambda: isinstance(value, dict)
+        and all(isinstance(one, str) for one in value.values()),
+    }.get(name, lambda: isinstance(value, str))
+    if not good():
+        kinds = {"gpus": "a list of names", "workloads": "a table of names"}
+        raise UsageError(f"{file}: {name} is {value!r}, expected {kinds.get(name, 'a word')}")
+
+
+def _plain(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list) else value
