@@ -50,7 +50,7 @@ def test_ruff(copy: Path) -> None:
 
 
 def test_mypy(copy: Path) -> None:
-    files = [str(copy / "src" / NAME), str(copy / "tests")]
+    files = [str(Path("src") / NAME), "tests"]
     in_copy(copy, "mypy", "--strict", "--cache-dir", str(copy / "mypy"), *files)
 
 
