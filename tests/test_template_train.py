@@ -30,7 +30,8 @@ def copy(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def in_copy(copy: Path, *words: str) -> str:
     """What `python -m …` says in the copy; it must end well."""
-    environ = os.environ | {"PYTHONPATH": f"{ROOT}:{copy / 'src'}", "JAX_PLATFORMS": "cpu"}
+    paths = {"PYTHONPATH": f"{ROOT}:{copy / 'src'}", "MYPYPATH": str(copy / "src")}
+    environ = os.environ | paths | {"JAX_PLATFORMS": "cpu"}
     argv = [sys.executable, "-m", *words]
     done = subprocess.run(argv, cwd=copy, env=environ, capture_output=True, text=True, timeout=500)
     assert done.returncode == 0, done.stdout + done.stderr
