@@ -32,7 +32,8 @@ class Text:
         random = np.random.default_rng((seed, step))
         starts = random.integers(0, len(self.data) - config.sequence, config.batch)
         windows = starts[:, None] + np.arange(config.sequence + 1)[None]
-        return self.data[windows].astype(np.int32)
+        rows: NDArray[np.int32] = self.data[windows].astype(np.int32)
+        return rows
 
 
 def load(files: Sequence[Path], config: Config) -> Text:

@@ -35,7 +35,8 @@ def init(key: Array, config: Config) -> Params:
 
 
 def _normal(key: Array, shape: tuple[int, ...]) -> Array:
-    return jr.normal(key, shape) / shape[-2] ** 0.5
+    scaled: Array = jr.normal(key, shape) / shape[-2] ** 0.5
+    return scaled
 
 
 def loss(params: Params, tokens: Array, config: Config, mesh: Mesh) -> Array:
@@ -64,7 +65,8 @@ def apply(params: Params, tokens: Array, config: Config, mesh: Mesh) -> Array:
         return by_rows(x + hidden @ layer["down"], mesh), None
 
     x, _ = lax.scan(block, x, half["blocks"])
-    return _norm(x, norm) @ embed.T
+    logits: Array = _norm(x, norm) @ embed.T
+    return logits
 
 
 def _attention(x: Array, layer: Params, config: Config) -> Array:
@@ -72,7 +74,8 @@ def _attention(x: Array, layer: Params, config: Config) -> Array:
     heads = (batch, sequence, config.heads, width // config.heads)
     q, k, v = (part.reshape(heads) for part in jnp.split(x @ layer["qkv"], 3, axis=-1))
     mixed = jax.nn.dot_product_attention(q, k, v, is_causal=True)
-    return mixed.reshape(batch, sequence, width) @ layer["out"]
+    out: Array = mixed.reshape(batch, sequence, width) @ layer["out"]
+    return out
 
 
 def _norm(x: Array, scale: Array) -> Array:

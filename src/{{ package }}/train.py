@@ -20,7 +20,7 @@ import numpy as np
 from jax.sharding import Mesh, NamedSharding
 
 from . import data, placement, state as states
-from .checkpoints import Checkpoints
+from .checkpoints import RUN, Checkpoints
 from .config import LARGE, Config
 from .errors import TrainError
 from .metrics import Metrics, Row, finite
@@ -65,7 +65,9 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--steps", type=_positive, default=200, help="steps in all")
     parser.add_argument("--out", type=Path, default=Path("runs/first"), help="the run's folder")
-    parser.add_argument("--fresh", action="store_true", help="begin anew in that folder")
+    begin = parser.add_mutually_exclusive_group()
+    begin.add_argument("--resume", action="store_true", help="only go on; refuse to begin")
+    begin.add_argument("--fresh", action="store_true", help="begin anew in that folder")
     parser.add_argument("--batch", type=_positive, default=Config.batch, help="rows a step")
     parser.add_argument("--seed", type=int, default=0, help="of parameters and batches")
     parser.add_argument("--text", type=Path, nargs="+", default=[], help="files to train on")
@@ -83,6 +85,8 @@ def _positive(word: str) -> int:
 
 def _run(options: argparse.Namespace) -> int:
     config = dataclasses.replace(Config(), batch=options.batch)
+    if options.resume and not (options.out / RUN).exists():
+        raise TrainError(f"--resume: {options.out} holds no run; leave it out to begin one")
     text = data.load(options.text, config)
     mesh = _mesh(options.mesh, config)
     _say(_where())
