@@ -122,7 +122,7 @@ def _files(packages: str) -> list[Path]:
 
 def _add_source(folder: Path) -> None:
     """Make src/ importable: https://docs.python.org/3/library/site.html"""
-    (site,) = folder.glob("lib/python3.*/site-packages")
+    site = next(folder.glob("lib/python3.*/site-packages"))
     (site / "project.pth").write_text(f"{HOME / 'src'}\n")
 
 

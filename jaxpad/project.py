@@ -46,7 +46,7 @@ class Project:
 
 @functools.cache
 def project() -> Project:
-    """This checkout's; raises UsageError where its file is at fault."""
+    """What the checkout, or the image, holds; raises UsageError where its file is at fault."""
     return read(FILE)
 
 
@@ -67,14 +67,24 @@ def read(file: Path) -> Project:
 def _require(file: Path, name: str, value: Any, known: Mapping[str, Any]) -> None:
     if name not in known:
         raise UsageError(f"{file} sets {name}, which is none of {', '.join(known)}; leave it out")
-    good = {
-        "gpus": lambda: isinstance(value, list) and all(isinstance(one, str) for one in value),
-        "workloads": lambda: isinstance(value, dict)
-        and all(isinstance(one, str) for one in value.values()),
-    }.get(name, lambda: isinstance(value, str))
-    if not good():
-        kinds = {"gpus": "a list of names", "workloads": "a table of names"}
-        raise UsageError(f"{file}: {name} is {value!r}, expected {kinds.get(name, 'a word')}")
+    if not _KINDS.get(name, _is_word)(value):
+        wanted = {"gpus": "a list of names", "workloads": "a table of names"}.get(name, "a word")
+        raise UsageError(f"{file}: {name} is {value!r}, expected {wanted}; mend it there")
+
+
+def _is_word(value: Any) -> bool:
+    return isinstance(value, str)
+
+
+def _is_list(value: Any) -> bool:
+    return isinstance(value, list) and all(map(_is_word, value))
+
+
+def _is_table(value: Any) -> bool:
+    return isinstance(value, dict) and all(map(_is_word, value.values()))
+
+
+_KINDS = {"gpus": _is_list, "workloads": _is_table}
 
 
 def _plain(value: Any) -> Any:
