@@ -121,7 +121,7 @@ def _files(packages: str) -> list[Path]:
 
 
 def _add_source(folder: Path) -> None:
-    """Make src/ importable: https://docs.python.org/3/library/site.html"""
+    """Make src/ importable, by a .pth file (https://docs.python.org/3/library/site.html)."""
     site = next(folder.glob("lib/python3.*/site-packages"))
     (site / "project.pth").write_text(f"{HOME / 'src'}\n")
 

@@ -5,6 +5,7 @@ Light enough for `invoke --list`: nothing here imports JAX, pytest or rich.
 
 from __future__ import annotations
 
+import dataclasses
 import importlib
 import sys
 from collections.abc import Callable
@@ -39,10 +40,17 @@ def call(place: str, *given: Any, **named: Any) -> None:
 
 def perform(name: str, given: dict[str, Any], **more: Any) -> None:
     """Call `name` of the module jaxpad.NAME with its Options, filled from a task's arguments."""
-    # What was not given leaves the Options their own default, which may be the project's.
-    words = {key: value for key, value in given.items() if key != "_c" and value != ""}
     module = importlib.import_module(f"jaxpad.{name}")
+    # What was not given leaves the Options their own default, which may be the project's.
+    own = {one.name for one in dataclasses.fields(module.Options) if _has_default(one)}
+    words = {key: value for key, value in given.items() if value != "" or key not in own}
+    words.pop("_c", None)
     call(f"{name}:{name}", module.Options(**words, **more))
+
+
+def _has_default(field: dataclasses.Field[Any]) -> bool:
+    missing = dataclasses.MISSING
+    return field.default is not missing or field.default_factory is not missing
 
 
 def remainder() -> tuple[str, ...]:

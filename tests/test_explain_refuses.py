@@ -74,7 +74,7 @@ def explain(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
         (("nope", "l4", "dense"), 2, "no profile is called 'nope'"),
         (("base", "l44", "dense"), 2, "no GPU is called 'l44'"),
         (("base", "l4", "nope"), 2, "no workload is called 'nope'"),
-        (("base", "l4"), 2, "required positional arguments: 'workload'"),
+        (("base", "l4"), 2, "--workload is missing"),
         (("base", "./worded.toml", "dense"), 2, "core_count is a string, expected a whole"),
         (("base", "./beyond.toml", "dense"), 2, "[target]: XLA refuses it ("),
         (("base", "l4", "mine:untraceable"), 2, "tracing it raises TracerBoolConversionError"),
