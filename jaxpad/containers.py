@@ -18,9 +18,6 @@ from jaxpad.errors import UsageError
 
 HOME = "/home/jax"  # of the image
 CACHE = f"{HOME}/.cache"
-# What an engine exits with where it could not start a container. Podman's 126 can also be a
-# command that cannot be run.
-_ENGINE_FAILED = {"docker": (125,), "podman": (125, 126), "apptainer": (255,)}
 
 
 @dataclass(frozen=True)
@@ -129,7 +126,7 @@ def _ignore(_number: int, _frame: object) -> None:
 
 def ended(engine: Engine, run: Run, code: int) -> int:
     """The exit code; raises UsageError where the engine could not start the container at all."""
-    if code not in _ENGINE_FAILED[engine.name]:
+    if code not in engine.failed:
         return code
     if run.gpus != "none":
         raise UsageError(

@@ -44,6 +44,7 @@ def tables(home: Path) -> dict[str, Callable[[], str]]:
         "measured": lambda: measured_table(home / "benchmarks" / "results.json"),
         "builds": lambda: matrix.builds(matrix.read()),
         "gpus": matrix.architectures,
+        "packages": lambda: packages_table(home / "jaxpad"),
         "matrix": lambda: matrix.shipped_table(matrix.read()),
         "model": lambda: matrix.model_table(matrix.read()),
         "peers": lambda: matrix.peers_table(matrix.read()),
@@ -82,6 +83,14 @@ def checks_table(folder: Path) -> str:
             f"| `{check.name}` | {check.question} |" for check in checks if check.file == file
         ]
     return "\n".join(lines[1:]) + "\n"
+
+
+def packages_table(folder: Path) -> str:
+    """Every package of the toolkit and the first line of its docstring."""
+    found = sorted(file for file in folder.glob("*/__init__.py"))
+    told = ((f.parent.name, ast.get_docstring(ast.parse(f.read_text())) or "") for f in found)
+    lines = [f"| `{name}` | {text.partition(chr(10))[0]} |" for name, text in told]
+    return "\n".join(["| package | what it is |", "| --- | --- |", *lines]) + "\n"
 
 
 def profiles_table() -> str:

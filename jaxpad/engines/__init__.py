@@ -2,13 +2,12 @@
 
 from jaxpad.engines._apptainer import Apptainer
 from jaxpad.engines._engine import Engine
-from jaxpad.engines._find import CHOICES, find
+from jaxpad.engines._find import choices, find
 from jaxpad.engines._images import Image, images, inspect
 from jaxpad.engines._oci import Docker, Oci, Podman
 from jaxpad.engines._request import Build, Mount, Run
 
 __all__ = [
-    "CHOICES",
     "Apptainer",
     "Build",
     "Docker",
@@ -18,6 +17,7 @@ __all__ = [
     "Oci",
     "Podman",
     "Run",
+    "choices",
     "find",
     "images",
     "inspect",

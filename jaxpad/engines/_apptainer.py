@@ -13,6 +13,9 @@ class Apptainer(Engine):
     """Apptainer, or Singularity by its old name."""
 
     name = "apptainer"
+    programs = ("apptainer", "singularity")
+    lists_images = False
+    failed = (255,)
 
     def run_argv(self, run: Run) -> list[str]:
         """`apptainer exec`; raises UsageError where a port is to be published."""

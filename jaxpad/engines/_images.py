@@ -32,6 +32,8 @@ class Image:
 
 def images(engine: Engine) -> list[Image]:
     """The tagged images of jaxpad, newest first."""
+    if not engine.lists_images:
+        return []
     argv = [engine.program, "image", "ls", "--filter", f"label={LABEL}profile"]
     listed = _ask([*argv, "--format", "{{.Repository}}:{{.Tag}}"]).split()
     tagged = [reference for reference in listed if "<none>" not in reference]
@@ -40,7 +42,7 @@ def images(engine: Engine) -> list[Image]:
 
 def inspect(engine: Engine, reference: str) -> Image | None:
     """What is known of a reference; None for one that is not here."""
-    if engine.name == "apptainer":
+    if not engine.lists_images:
         return Image(reference, {}) if Path(reference).is_file() else None
     told = _ask([engine.program, "image", "inspect", "--format", "{{json .Config}}", reference])
     if not told:

@@ -4,14 +4,21 @@ from __future__ import annotations
 
 import csv
 import io
+import os
+import re
 import resource
 from abc import abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
+from jaxpad.engines._ask import ask, last
 from jaxpad.engines._engine import Engine
 from jaxpad.engines._request import Build, Mount, Run, gpu_list
 
+_DOCKER_PID = Path("/run/docker.pid")
+_CAP_SYS_RESOURCE = 24  # linux/capability.h
+_NO_BUILDX = 23  # the first docker client that builds only through the buildx plugin
 _STACK = 67108864  # bytes; NVIDIA's user guide asks for this and for unlimited locked memory
 _UNLIMITED = resource.RLIM_INFINITY
 _LIMITS = {
@@ -85,6 +92,24 @@ class Docker(Oci):
     """Docker, rootless or not."""
 
     name = "docker"
+    unasked = True
+
+    @classmethod
+    def problem(cls, program: str, *, building: bool) -> str | None:
+        """A daemon out of reach; for a build, a client that lacks the buildx plugin."""
+        done = ask([program, "version", "--format", "{{.Client.Version}} {{.Server.Version}}"])
+        if done.returncode:
+            return _unreachable(program, done.stderr)
+        client = int(done.stdout.split(".")[0])
+        if building and client >= _NO_BUILDX and ask([program, "buildx", "version"]).returncode:
+            return f"{program} has no buildx plugin, which it builds with; install docker-buildx"
+        return None
+
+    @classmethod
+    def at(cls, program: str, word: str) -> Docker:
+        """Docker as its daemon says it is."""
+        rootless = "rootless" in ask([program, "info", "--format", "{{.SecurityOptions}}"]).stdout
+        return cls(word, rootless, raises_limits=not rootless and _raises_limits(_daemon()))
 
     def _builder(self) -> list[str]:
         return ["env", "DOCKER_BUILDKIT=1", self.program, "build", "--progress", "plain"]
@@ -105,6 +130,22 @@ class Podman(Oci):
     """Podman, rootless or not. GPUs come through CDI."""
 
     name = "podman"
+    unasked = True
+    failed = (125, 126)  # 126 can also be a command that cannot be run
+
+    @classmethod
+    def problem(cls, program: str, *, building: bool) -> str | None:
+        """A podman that does not work; it builds by itself."""
+        del building
+        done = ask([program, "info", "--format", "{{.Version.Version}}"])
+        return None if done.returncode == 0 else f"{program} does not work: {last(done.stderr)}"
+
+    @classmethod
+    def at(cls, program: str, word: str) -> Podman:
+        """Podman as this user runs it."""
+        del program
+        rootless = os.geteuid() != 0
+        return cls(word, rootless, raises_limits=not rootless and _raises_limits("self"))
 
     def _builder(self) -> list[str]:
         return [self.program, "build", "--format", "docker"]  # OCI's format has no health check
@@ -125,6 +166,35 @@ class Podman(Oci):
     @property
     def _defaults(self) -> Mapping[str, tuple[int, int]]:
         return {} if self.rootless else _PODMANS
+
+
+def _unreachable(program: str, words: str) -> str:
+    if "permission denied" in words.lower():
+        return (
+            f"{program} may not talk to its daemon; add yourself to the docker group "
+            "(sudo usermod -aG docker $USER, then log in again) or use rootless docker"
+        )
+    return f"{program} cannot reach its daemon ({last(words)}); start it: systemctl start docker"
+
+
+def _daemon() -> str:
+    try:
+        return _DOCKER_PID.read_text().strip()
+    except OSError:
+        return ""
+
+
+def _raises_limits(process: str) -> bool:
+    """Whether a process has CAP_SYS_RESOURCE; yes where that cannot be read.
+
+    Without it, as inside many containers and sandboxes, runc refuses a limit above its own.
+    """
+    try:
+        status = Path("/proc", process, "status").read_text()
+    except OSError:
+        return True
+    found = re.search(r"^CapEff:\s*([0-9a-f]+)$", status, re.MULTILINE)
+    return found is None or bool(int(found[1], 16) >> _CAP_SYS_RESOURCE & 1)
 
 
 def _at_most(key: int, most: int) -> int:

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import math
 import re
+import tomllib
 
+from jaxpad.paths import CONFIGS
 from jaxpad.profiles._model import EnvVar, Flag, Requires
 from jaxpad.profiles._table import Table, kind
 from jaxpad.profiles._versions import is_specifier, overlap
 
 ARCHITECTURES = ("volta", "turing", "ampere", "ada", "hopper", "blackwell")
-WORKLOADS = (
-    *("dense", "transformer", "conv", "decode", "dp"),
-    *("fsdp", "fsdp-2x8", "tp", "pp", "moe"),
-)
+WORKLOADS = tuple(tomllib.loads((CONFIGS / "workloads.toml").read_text()))
 
 _FLAG_NAME = re.compile(r"xla_[a-z0-9_]+")
 _ENV_NAME = re.compile(r"[A-Z_][A-Z0-9_]*")

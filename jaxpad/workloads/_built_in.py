@@ -1,13 +1,15 @@
-"""The workloads that jaxpad brings."""
+"""The workloads that jaxpad brings: configs/workloads.toml, a program each."""
 
 from __future__ import annotations
 
 import functools
 import importlib
 import math
+import tomllib
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from jaxpad.paths import CONFIGS
 from jaxpad.workloads._model import Program, Workload
 
 if TYPE_CHECKING:
@@ -16,7 +18,7 @@ if TYPE_CHECKING:
 _FOLDER = Path(__file__).parent / "programs"
 
 
-def _workload(name: str, axes: dict[str, int], description: str, hosts: int = 1) -> Workload:
+def _workload(name: str, description: str, axes: dict[str, int], hosts: int = 1) -> Workload:
     module = name.partition("-")[0]
     return Workload(
         name=name,
@@ -33,18 +35,5 @@ def _build(module: str, mesh: Mesh) -> Program:
     return found
 
 
-_ALL = (
-    _workload("dense", {"gpu": 1}, "training step of two MLPs"),
-    _workload("transformer", {"gpu": 1}, "training step of a decoder: scanned blocks, remat"),
-    _workload("conv", {"gpu": 1}, "training step of a residual convolutional network"),
-    _workload("decode", {"gpu": 1}, "one decode step with a KV cache"),
-    _workload("dp", {"data": 8}, "data parallel training step"),
-    _workload("fsdp", {"fsdp": 8}, "FSDP training step over scanned layers, one node of 8"),
-    _workload(
-        "fsdp-2x8", {"replica": 2, "fsdp": 8}, "the same over two nodes: FSDP in a node", hosts=2
-    ),
-    _workload("tp", {"model": 8}, "tensor and sequence parallel training step"),
-    _workload("pp", {"stage": 8}, "pipeline parallel training step: GPipe, collective permutes"),
-    _workload("moe", {"expert": 8}, "mixture of experts training step: all-to-alls"),
-)
-BUILT_IN = {workload.name: workload for workload in _ALL}
+_TABLES = tomllib.loads((CONFIGS / "workloads.toml").read_text())
+BUILT_IN = {name: _workload(name, **table) for name, table in _TABLES.items()}
