@@ -8,6 +8,7 @@ The README shows it; tests/test_smoke.py holds it to a run made anew, but for th
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -18,6 +19,11 @@ from jaxpad.errors import UsageError
 from jaxpad.paths import HOME, importable
 
 STARTED_AS = "python3 -m jaxpad.bootstrap"  # the README's command
+
+
+def shown(printed: str) -> str:
+    """What stays on a terminal: there the line of each file that is done is written over."""
+    return re.sub(r"^test_\w+\.py: .*\n", "", printed, flags=re.M).strip() + "\n"
 
 
 def main() -> int:
@@ -32,7 +38,7 @@ def main() -> int:
         )
     if done.returncode == 0:
         (HOME / RUN).parent.mkdir(exist_ok=True)
-        (HOME / RUN).write_text(done.stderr.strip() + "\n")
+        (HOME / RUN).write_text(shown(done.stderr))
     else:
         sys.stderr.write(done.stderr)
     return done.returncode

@@ -67,7 +67,8 @@ def _build(config: Path, out: Path, home: Path) -> int:
         out.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=".site-", dir=out.parent) as folder:
             made = Path(folder) / "site"
-            argv = [*_mkdocs("build", config), "--quiet", "--site-dir", str(made)]
+            # Not --quiet: with it MkDocs counts no warnings, and --strict passes a dead link.
+            argv = [*_mkdocs("build", config), "--site-dir", str(made)]
             if code := call(argv, home):
                 return code
             if out.exists():

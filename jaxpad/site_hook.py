@@ -21,7 +21,9 @@ ROOT = """\
 </html>
 """
 # [text](../path#part), but nothing inside `code`.
-_LINK = re.compile(r"(?P<code>`[^`\n]*`)|(?P<image>!)?\[(?P<text>(?:[^\]`]|`[^`]*`)*)\]\(\.\./(?P<path>[^)\s]+)\)")
+_LINK = re.compile(
+    r"(?P<code>`[^`\n]*`)|(?P<image>!)?\[(?P<text>(?:[^\]`]|`[^`]*`)*)\]\(\.\./(?P<path>[^)\s]+)\)"
+)
 _FENCE = re.compile(r"(^(?:```|~~~).*?^(?:```|~~~)[ \t]*$)", re.S | re.M)
 
 
@@ -45,6 +47,11 @@ def _resolved(link: re.Match[str], repository: str) -> str:
     path = f"`{link['path'].partition('#')[0]}`"
     bare = link["text"].strip("`")
     return path if link["path"].endswith(bare) else f"{link['text']} ({path})"
+
+
+def on_post_page(output: str, **_: Any) -> str:
+    """MkDocs's event for a page of HTML: the theme's search dialog has no name of its own."""
+    return output.replace('role="dialog">', 'role="dialog" aria-label="Search">')
 
 
 def on_post_build(*, config: Any, **_: Any) -> None:

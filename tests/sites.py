@@ -55,5 +55,7 @@ def fault(pages: dict[Path, Read], page: Path, link: str) -> str:
     file = target(page, link)
     if not file.is_file():
         return "there is no such page"
-    known = file not in pages or not parts.fragment or unquote(parts.fragment) in pages[file].anchors
+    known = (
+        file not in pages or not parts.fragment or unquote(parts.fragment) in pages[file].anchors
+    )
     return "" if known else "there is no such place on the page"

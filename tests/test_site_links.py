@@ -33,8 +33,9 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
     done = build(HOME, out)
     assert done.returncode == 0, done.stderr
     assert time.monotonic() - begun < MOST_S
-    command, last = done.stderr.splitlines()  # no warning, no notice
+    command, *told, last = done.stderr.splitlines()  # no warning, no notice
     assert command.startswith("+ ")
+    assert [line for line in told if not line.startswith("INFO ")] == []
     assert last == f"Site: {out / 'index.html'}"
     return out
 
@@ -100,7 +101,11 @@ def test_no_source_is_on_the_site(built: Path) -> None:
     ("given", "bare", "linked"),
     [
         ("[`health.toml`](../configs/health.toml)", "`configs/health.toml`", "[`health.toml`]({})"),
-        ("see [the hook](../configs/health.toml)", "the hook (`configs/health.toml`)", "[the hook]"),
+        (
+            "see [the hook](../configs/health.toml)",
+            "the hook (`configs/health.toml`)",
+            "[the hook]",
+        ),
         ("`[a](../b)`", "`[a](../b)`", "`[a](../b)`"),
         ("```\n[a](../b)\n```\n", "[a](../b)", "[a](../b)"),
         ("[other](smoke.md#x)", "[other](smoke.md#x)", "[other](smoke.md#x)"),
