@@ -47,7 +47,8 @@ def svg() -> str:
             f'<desc id="desc">{escape(DESCRIPTION)}</desc>',
             f"<style>{STYLE}</style>",
             '<defs><marker id="tip" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="8" '
-            'markerHeight="8" orient="auto"><path d="M0 0 8 4 0 8z" fill="#3c4a57"/></marker></defs>',
+            'markerHeight="8" orient="auto">'
+            '<path d="M0 0 8 4 0 8z" fill="#3c4a57"/></marker></defs>',
             f'<rect class="paper" width="{WIDTH}" height="{height}" rx="8"/>',
             *body,
             "</svg>\n",

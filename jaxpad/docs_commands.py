@@ -25,7 +25,7 @@ def tasks(home: Path) -> Iterator[tuple[str, Task[Any]]]:
 def table(home: Path) -> str:
     """One row a task: its name, the first line of its docstring, its options' names."""
     rows = [
-        f"| `{name}` | {says(task)} | {' '.join(f'`--{one.name}`' for one in options(task))} |"
+        f"| `{name}` | {says(task)} | {' '.join(f'`{flag(one)}`' for one in options(task))} |"
         for name, task in tasks(home)
     ]
     return "\n".join(["| command | does | options |", "| --- | --- | --- |", *rows]) + "\n"
@@ -45,6 +45,11 @@ def options(task: Task[Any]) -> list[Argument]:
     return sorted(task.get_arguments(), key=lambda one: str(one.name))
 
 
+def flag(option: Argument) -> str:
+    """An option as it is typed."""
+    return f"--{option.name}".replace("_", "-")
+
+
 def _section(name: str, task: Task[Any]) -> Iterator[str]:
     yield from ("", f"## {name}", "", f"{says(task)}.")
     if found := options(task):
@@ -53,7 +58,7 @@ def _section(name: str, task: Task[Any]) -> Iterator[str]:
 
 
 def _usage(option: Argument) -> str:
-    return f"--{option.name}" if option.kind is bool else f"--{option.name} {_word(option)}"
+    return flag(option) if option.kind is bool else f"{flag(option)} {_word(option)}"
 
 
 def _word(option: Argument) -> str:

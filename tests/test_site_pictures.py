@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import xml.etree.ElementTree as ET
 
 import pytest
@@ -33,14 +34,15 @@ def test_architecture_has_a_name_for_screen_readers() -> None:
 def test_architecture_shows_the_rows_that_are_kept() -> None:
     """Every module is there, and no row of the picture stands above what it imports from."""
     rows = [[ROW[part] for part in parts] for _, _, parts in architecture.ROWS]
-    for above, below in zip(rows, rows[1:], strict=False):
+    for above, below in itertools.pairwise(rows):
         assert max(above) <= min(below)
 
 
 @pytest.mark.parametrize("name", sorted(pictures.PAGES))
 def test_screenshot_is_small(name: str) -> None:
     file = pictures.FOLDER / f"{name}.png"
-    assert Image.open(file).size == (pictures.WIDTH, pictures.HEIGHT)
+    with Image.open(file) as picture:
+        assert picture.size == (pictures.WIDTH, pictures.HEIGHT)
     assert 10_000 < file.stat().st_size < MOST_BYTES
 
 

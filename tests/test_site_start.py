@@ -49,7 +49,7 @@ def test_command_runs(line: str, tmp_path: Path) -> None:
 def test_options_exist(line: str) -> None:
     """Also of the commands that only a cluster can run."""
     _, name, *words = line.split()
-    known = {f"--{option.name}" for option in docs_commands.options(tasks()[name])}
+    known = {docs_commands.flag(option) for option in docs_commands.options(tasks()[name])}
     assert {word for word in words if word.startswith("--")} <= known
 
 
