@@ -41,14 +41,18 @@ def svg() -> str:
     body = [*_head(), *_rows(), *_places(below + 42), *_end(below + 110)]
     return "\n".join(
         [
-            f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height}" '
-            f'width="{WIDTH}" height="{height}" role="img" aria-labelledby="title desc">',
+            (
+                f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height}" '
+                f'width="{WIDTH}" height="{height}" role="img" aria-labelledby="title desc">'
+            ),
             f'<title id="title">{escape(TITLE)}</title>',
             f'<desc id="desc">{escape(DESCRIPTION)}</desc>',
             f"<style>{STYLE}</style>",
-            '<defs><marker id="tip" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="8" '
-            'markerHeight="8" orient="auto">'
-            '<path d="M0 0 8 4 0 8z" fill="#3c4a57"/></marker></defs>',
+            (
+                '<defs><marker id="tip" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="8" '
+                'markerHeight="8" orient="auto">'
+                '<path d="M0 0 8 4 0 8z" fill="#3c4a57"/></marker></defs>'
+            ),
             f'<rect class="paper" width="{WIDTH}" height="{height}" rx="8"/>',
             *body,
             "</svg>\n",

@@ -22,7 +22,7 @@ LOOKED_AT = ("start", "smoke", "matrix", "peers", "report", "commands")
 
 
 class Quiet(SimpleHTTPRequestHandler):
-    def log_message(self, *_: object) -> None:  # type: ignore[override]
+    def log_message(self, *_: object) -> None:
         """Nothing: pytest's output is for failures."""
 
 

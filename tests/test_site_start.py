@@ -6,8 +6,10 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
+from invoke import Task
 
 from helpers import HOME, environ
 from jaxpad import docs_commands
@@ -53,5 +55,5 @@ def test_options_exist(line: str) -> None:
     assert {word for word in words if word.startswith("--")} <= known
 
 
-def tasks() -> dict[str, docs_commands.Task[object]]:
+def tasks() -> dict[str, Task[Any]]:
     return dict(docs_commands.tasks(HOME))
