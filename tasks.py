@@ -105,10 +105,22 @@ def lint(_c: Context, fix: bool = False) -> None:
     call("upkeep:lint", HOME, fix=fix)
 
 
-@command(help={"check": "only say which pages are out of date; 1 if any is"})
-def docs(_c: Context, check: bool = False) -> None:
+@command(
+    help={
+        "check": "only say which pages are out of date; 1 if any is",
+        "pictures": "take the screenshots anew, with Chromium",
+        "record": "run the smoke suite for the output that the README shows",
+    }
+)
+def docs(_c: Context, check: bool = False, pictures: bool = False, record: bool = False) -> None:
     """Renew the generated tables in README.md and docs/."""
-    call("docs:docs", HOME, check=check)
+    call("docs:docs", HOME, check=check, pictures=pictures, record=record)
+
+
+@command(help={"out": "the folder to build into", "serve": "show it on loopback while you write"})
+def site(_c: Context, out: str = "site", serve: bool = False) -> None:
+    """Build the docs site."""
+    perform("site", locals())
 
 
 @command(help={"k": "only the tests this expression names"})
@@ -118,6 +130,6 @@ def test(_c: Context, k: str = "") -> None:
 
 
 _ON_NODES = (smoke, report, multi, pod, fleet, doctor, health)
-namespace = Collection(build, launch, *_ON_NODES, lock, lint, docs, test)
+namespace = Collection(build, launch, *_ON_NODES, lock, lint, docs, site, test)
 namespace.add_collection(Collection.from_module(profile_tasks, name="profile"))
 namespace.add_collection(Collection("nvml", nvml_record))

@@ -34,7 +34,7 @@ from jaxpad import host
 
 HOME = Path(__file__).resolve().parent.parent
 SETS = ("cpu", "cuda12", "cuda13", "proof", "dev")
-DEVELOPMENT_TASKS = ("test", "lint", "lock", "docs")
+DEVELOPMENT_TASKS = ("test", "lint", "lock", "docs", "site")
 DOCKER_SOCKET = Path("/var/run/docker.sock")
 SBIN = (Path("/usr/sbin"), Path("/sbin"))
 # A package of each part of a cluster on one machine, and a program by which it is known.

@@ -10,14 +10,16 @@ import ast
 import json
 import re
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from functools import partial
 from pathlib import Path
 
-from jaxpad import kubernetes, matrix, profiles, runner
+from jaxpad import architecture, docs_commands, kubernetes, matrix, profiles, runner
 from jaxpad.report import fields
-from jaxpad.upkeep import checkout
+from jaxpad.upkeep import call, checkout
 
+RUN = Path("docs/examples/smoke-cpu.txt")  # what `invoke docs --record` keeps of a real run
+HIGHLIGHTS = ("effects_again", "fleet_merge", "image_size", "nvml_sampler", "smoke")
 _BLOCK = re.compile(
     r"(?P<begin><!-- (?P<name>[a-z]+): begin [^\n]*-->\n).*?(?P<end><!-- (?P=name): end -->\n)",
     re.S,
@@ -42,6 +44,10 @@ def tables(home: Path) -> dict[str, Callable[[], str]]:
         "fleet": lambda: fields.table("fleet/fleet"),
         "profiles": profiles_table,
         "measured": lambda: measured_table(home / "benchmarks" / "results.json"),
+        "highlights": lambda: measured_table(home / "benchmarks" / "results.json", HIGHLIGHTS),
+        "commands": lambda: docs_commands.table(home),
+        "options": lambda: docs_commands.reference(home),
+        "run": lambda: f"```text\n{(home / RUN).read_text().strip()}\n```\n",
         "builds": lambda: matrix.builds(matrix.read()),
         "gpus": matrix.architectures,
         "packages": lambda: packages_table(home / "jaxpad"),
@@ -62,6 +68,7 @@ def manifests(home: Path) -> dict[Path, Callable[[], str]]:
 def pictures(home: Path) -> dict[Path, Callable[[], str]]:
     """Where each picture is, and what draws it."""
     return {
+        home / "docs" / "images" / "architecture.svg": architecture.svg,
         home / "docs" / "matrix.svg": lambda: matrix.svg(matrix.read(), peers=False),
         home / "docs" / "peers.svg": lambda: matrix.svg(matrix.read(), peers=True),
     }
@@ -102,16 +109,23 @@ def profiles_table() -> str:
     return "\n".join(["| profile | extends | what for |", "| --- | --- | --- |", *lines]) + "\n"
 
 
-def measured_table(results: Path) -> str:
-    """What the benchmarks measured last, with the command of each."""
+def measured_table(results: Path, only: Collection[str] = ()) -> str:
+    """What the benchmarks measured last, with the command of each: all, or those of `only`."""
     found = json.loads(results.read_text())
-    lines = [f"| {row['what']} | {row['value']} | `{row['command']}` |" for row in found["rows"]]
+    rows = [row for row in found["rows"] if not only or row["name"] in only]
+    lines = [f"| {row['what']} | {row['value']} | `{row['command']}` |" for row in rows]
     head = ["| what | measured | command |", "| --- | --- | --- |"]
     return "\n".join([*head, *lines, "", f"On {found['machine']}, {found['date']}."]) + "\n"
 
 
-def docs(home: Path, *, check: bool) -> int:
-    """Renew the pages, or with `check` name those out of date and return 1 if there are any."""
+def docs(home: Path, *, check: bool, pictures: bool = False, record: bool = False) -> int:
+    """Renew the pages, or with `check` name those out of date and return 1 if there are any.
+
+    `pictures` takes the screenshots anew first, `record` runs the smoke suite for the README.
+    """
+    for module in ["docs.pictures"] * pictures + ["docs.record"] * record:
+        if code := call([sys.executable, "-m", module], checkout(home)):
+            return code
     stale = renew(checkout(home), check=check)
     for page in stale:
         sys.stderr.write(f"{'out of date' if check else 'renewed'}: {page.relative_to(home)}\n")

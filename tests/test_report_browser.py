@@ -255,12 +255,17 @@ def test_labels_lie_apart(open_report: Opener, name: str, size: ViewportSize) ->
 
 
 def violations(opened: Opened) -> list[tuple[str, str, str]]:
+    """What axe-core finds in a report that is serious or critical."""
+    return violations_of(opened.page)
+
+
+def violations_of(page: Page) -> list[tuple[str, str, str]]:
     """What axe-core finds that is serious or critical: rule, impact, first element."""
     package = importlib.util.find_spec("axe_playwright_python")  # axe-core's script lies in it
     assert package is not None
     assert package.origin is not None
-    opened.page.evaluate(Path(package.origin).with_name("axe.min.js").read_text())
-    found: list[dict[str, Any]] = opened.page.evaluate("axe.run().then(r => r.violations)")
+    page.evaluate(Path(package.origin).with_name("axe.min.js").read_text())
+    found: list[dict[str, Any]] = page.evaluate("axe.run().then(r => r.violations)")
     return [
         (one["id"], one["impact"], one["nodes"][0]["html"][:120])
         for one in found

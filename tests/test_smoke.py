@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import signal
 import subprocess
 import sys
@@ -53,6 +54,23 @@ def test_summary_says_cpu_and_what_next(whole: tuple[SmokeRun, Path]) -> None:
     assert "no NVIDIA GPU" in run.stderr
     assert str(out) in run.stderr or "report.html" in run.stderr
     assert run.report["platform"]["found"] == "cpu"
+
+
+def told(printed: str) -> list[str]:
+    """The lines of a run that stay, without their seconds and from the first file on."""
+    kept = re.sub(r"^test_\w+\.py: .*\n", "", printed, flags=re.M)
+    body = kept.partition("Report: ")[0]
+    return re.sub(r"(, | in )[\d.]+ (s|min)( [\d.]+ s)?$", r"\1N s", body, flags=re.M).split("\n")
+
+
+def test_readme_shows_this_run(whole: tuple[SmokeRun, Path]) -> None:
+    """Checks by file, counts and last lines; renewed by `invoke docs --record`."""
+    run, _ = whole
+    kept = (HOME / "docs/examples/smoke-cpu.txt").read_text()
+    assert told(run.stderr) == told(kept)
+    assert kept.strip() in (HOME / "README.md").read_text()
+    counts = [line.split() for line in told(kept) if line.startswith("arrays ")]
+    assert counts == [["arrays", str(len(run.verdicts("test_arrays"))), "pass,", "N", "s"]]
 
 
 def test_fatal_flag(tmp_path: Path) -> None:
