@@ -15,6 +15,7 @@ from pathlib import Path
 from jaxpad import engines, host, paths
 from jaxpad.engines import Engine, Image, Mount, Run
 from jaxpad.errors import UsageError
+from jaxpad.project import project
 
 HOME = "/home/jax"  # of the image
 CACHE = f"{HOME}/.cache"
@@ -43,7 +44,7 @@ def engine_for(wanted: Wanted) -> Engine:
 
 
 def image_for(wanted: Wanted, engine: Engine) -> Image:
-    """The image asked for, else the newest that `build` made here.
+    """The image asked for, else the newest that `build` made here, the project's own first.
 
     A reference that is not here is left for the engine to pull. Raises UsageError where
     there is no image of jaxpad's.
@@ -57,7 +58,8 @@ def image_for(wanted: Wanted, engine: Engine) -> Image:
             f"{engine.name} has no jaxpad image here; make one with `invoke build{kind}`, or name "
             "one with --image"
         )
-    return min(fit, key=lambda image: image.jupyter != wanted.jupyter)
+    ours = [image for image in fit if image.reference.startswith(f"{project().repository}:")]
+    return min(ours or fit, key=lambda image: image.jupyter != wanted.jupyter)
 
 
 def gpus_for(wanted: Wanted) -> str:
