@@ -23,6 +23,14 @@ SCRIPTS = (
     *(f"{SLURM}/train-apptainer.sbatch", "tests/slurm/start"),
 )
 DOCKERFILES = ("docker/Dockerfile", "tests/image/toolbox/Dockerfile")
+GITHUB = ".github"
+# What there is of GitHub's own files, and the schema that check-jsonschema ships for it.
+SCHEMAS = {
+    "github-workflows": "workflows/*.yml",
+    "dependabot": "dependabot.yml",
+    "github-issue-forms": "ISSUE_TEMPLATE/[!c]*.yml",  # not config.yml
+    "github-issue-config": "ISSUE_TEMPLATE/config.yml",
+}
 OLDEST_PYTHON = "3.11"
 
 
@@ -86,10 +94,24 @@ def lint(home: Path, *, fix: bool) -> int:
         _module("mypy"),
         [_own("shellcheck"), *scripts],
         [_own("hadolint"), *dockerfiles],
-        _module("yamllint", "--strict", "docker", "configs"),
+        _module("yamllint", "--strict", "docker", "configs", *_there(home, [GITHUB])),
+        *_github(home),
     ]
     codes = [call(argv, checkout(home)) for argv in commands]
     return int(any(codes))
+
+
+def _github(home: Path) -> list[list[str]]:
+    """What looks at workflows and forms; nothing of it asks the network."""
+    folder = home / GITHUB
+    if not folder.is_dir():
+        return []
+    commands = [[_own("zizmor"), "--offline", "--no-progress", "--persona=pedantic", GITHUB]]
+    for schema, pattern in SCHEMAS.items():
+        if files := sorted(str(file.relative_to(home)) for file in folder.glob(pattern)):
+            option = f"--builtin-schema=vendor.{schema}"
+            commands.append([_own("check-jsonschema"), option, *files])
+    return commands
 
 
 def _there(home: Path, files: Sequence[str]) -> list[str]:
