@@ -68,6 +68,8 @@ ROWS = (
         "explain",
         "profile_matrix",
         "profile_tasks",
+        "kernel",
+        "kernel_tasks",
         "tasking",
         "cli",
         "__main__",
