@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import re
 from typing import Any
@@ -50,7 +51,7 @@ def test_runs_as_launch_does() -> None:
     argv = Docker("docker").run_argv(Run("image"))
     words = config()["runArgs"]
     pairs = list(zip(words[::2], words[1::2], strict=True))
-    assert all(pair in list(zip(argv, argv[1:], strict=False)) for pair in pairs)
+    assert all(pair in list(itertools.pairwise(argv)) for pair in pairs)
     assert config()["workspaceFolder"] in re.findall(r"^WORKDIR (\S+)$", DOCKERFILE, re.M)
 
 
