@@ -21,7 +21,7 @@ from jupyter_client.manager import start_new_kernel
 manager, client = start_new_kernel(kernel_name=sys.argv[1])
 code = "import jax, os, sys; print(sys.executable, jax.__version__, os.environ['XLA_FLAGS'])"
 def out(message):
-    if message["msg_type"] == "stream":
+    if message["msg_type"] == "stream" and message["content"]["name"] == "stdout":
         print(message["content"]["text"], end="")
     assert message["msg_type"] != "error", message["content"]
 client.execute_interactive(code, timeout=120, output_hook=out)
