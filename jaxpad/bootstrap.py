@@ -74,8 +74,17 @@ def _arguments() -> argparse.Namespace:
     )
     parser.add_argument("--packages", choices=SETS, help="which requirements/*.txt to install")
     parser.add_argument("task", help="the invoke task to run, with its options after it")
-    parser.add_argument("rest", nargs=argparse.REMAINDER, help=argparse.SUPPRESS)
-    return parser.parse_args()
+    ours, rest = _split(sys.argv[1:])
+    return parser.parse_args(ours, argparse.Namespace(rest=rest))
+
+
+def _split(words: list[str]) -> tuple[list[str], list[str]]:
+    """Up to the task, and what is the task's: argparse would take the `--` out of that."""
+    valued = [index + 1 for index, word in enumerate(words) if word == "--packages"]
+    for index, word in enumerate(words):
+        if not word.startswith("-") and index not in valued:
+            return words[: index + 1], words[index + 1 :]
+    return words, []
 
 
 def choose(task: str) -> str:

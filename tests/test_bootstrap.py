@@ -126,3 +126,36 @@ def test_readme_commands_exist() -> None:
     readme = (HOME / "README.md").read_text()
     assert "python3 -m jaxpad.bootstrap smoke\n" in readme
     assert "python3 -m jaxpad.bootstrap test\n" in readme
+
+
+@pytest.mark.parametrize(
+    ("words", "ours", "rest"),
+    [
+        (["smoke"], ["smoke"], []),
+        (
+            ["--packages", "cpu", "smoke", "-k", "jit"],
+            ["--packages", "cpu", "smoke"],
+            ["-k", "jit"],
+        ),
+        (["launch", "--", "python", "-m", "x"], ["launch"], ["--", "python", "-m", "x"]),
+        (["--help"], ["--help"], []),
+    ],
+)
+def test_words_of_the_task(words: list[str], ours: list[str], rest: list[str]) -> None:
+    assert bootstrap._split(words) == (ours, rest)
+
+
+def test_project_has_its_own_packages(checkout: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A project made from jaxpad: src/ can be imported, and what it imports is installed too."""
+    (checkout / "requirements/project.txt").write_text("# nothing either\n")
+    (checkout / "src/mine").mkdir(parents=True)
+    (checkout / "src/mine/__init__.py").touch()
+    (checkout / "project.toml").touch()
+    monkeypatch.setattr(bootstrap, "COPY", checkout / "project.toml")
+    python = bootstrap.prepare("cpu")
+    assert subprocess.run([python, "-c", "import mine"], cwd="/", check=True).returncode == 0
+    stamp = (checkout / ".venv-cpu" / bootstrap.STAMP).read_text()
+    (checkout / "requirements/project.txt").write_text("# changed\n")
+    bootstrap.prepare("cpu")
+    assert (checkout / ".venv-cpu" / bootstrap.STAMP).read_text() != stamp
+    assert bootstrap.lacking("test") == [], "its tests need no browser and no cluster"
