@@ -186,6 +186,31 @@ def test_ci_tests_the_pythons_of_ci_run() -> None:
     assert EVERY["ci.yml"]["jobs"]["test"]["strategy"]["matrix"]["python"] == versions[1].split()
 
 
+@pytest.mark.parametrize(
+    ("file", "name", "task"),
+    [
+        ("ci.yml", "test", "test"),
+        ("image.yml", "wheels", "build"),
+        ("release.yml", "build", "bake"),
+    ],
+)
+def test_room_is_made_before_an_image(file: str, name: str, task: str) -> None:
+    """A hosted runner's disk does not hold CUDA's wheels beside all that is installed on it."""
+    scripts = [step.get("run", "") for step in EVERY[file]["jobs"][name]["steps"]]
+    room = next(i for i, script in enumerate(scripts) if "sudo rm -rf" in script)
+    assert room < next(i for i, script in enumerate(scripts) if f" {task}" in script)
+
+
+@pytest.mark.parametrize(("file", "name"), [("ci.yml", "test"), ("image.yml", "wheels")])
+def test_report_of_a_failed_run_is_kept(file: str, name: str) -> None:
+    steps = EVERY[file]["jobs"][name]["steps"]
+    kept = next(step for step in steps if "upload-artifact@" in step.get("uses", ""))
+    assert kept["if"] == "${{ !cancelled() }}"
+    before = steps[steps.index(kept) - 1]["run"]
+    assert "jaxpad.bootstrap smoke" in before
+    assert kept["with"]["path"] == "smoke-report/"
+
+
 def test_image_watches_what_is_there() -> None:
     for pattern in EVERY["image.yml"]["on"]["pull_request"]["paths"]:
         assert (HOME / pattern.removesuffix("/**")).exists(), pattern
