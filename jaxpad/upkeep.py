@@ -24,12 +24,12 @@ SCRIPTS = (
 )
 DOCKERFILES = ("docker/Dockerfile", "tests/image/toolbox/Dockerfile")
 GITHUB = ".github"
-# What there is of GitHub's own files, and the schema that check-jsonschema ships for it.
+# The schema that check-jsonschema ships for each of GitHub's files; the first pattern counts.
 SCHEMAS = {
-    "github-workflows": "workflows/*.yml",
-    "dependabot": "dependabot.yml",
-    "github-issue-forms": "ISSUE_TEMPLATE/[!c]*.yml",  # not config.yml
-    "github-issue-config": "ISSUE_TEMPLATE/config.yml",
+    "workflows/*.y*ml": "github-workflows",
+    "dependabot.yml": "dependabot",
+    "ISSUE_TEMPLATE/config.yml": "github-issue-config",
+    "ISSUE_TEMPLATE/*.y*ml": "github-issue-forms",
 }
 OLDEST_PYTHON = "3.11"
 
@@ -103,14 +103,15 @@ def lint(home: Path, *, fix: bool) -> int:
 
 def _github(home: Path) -> list[list[str]]:
     """What looks at workflows and forms; nothing of it asks the network."""
-    folder = home / GITHUB
-    if not folder.is_dir():
+    if not (home / GITHUB).is_dir():
         return []
-    commands = [[_own("zizmor"), "--offline", "--no-progress", "--persona=pedantic", GITHUB]]
-    for schema, pattern in SCHEMAS.items():
-        if files := sorted(str(file.relative_to(home)) for file in folder.glob(pattern)):
-            option = f"--builtin-schema=vendor.{schema}"
-            commands.append([_own("check-jsonschema"), option, *files])
+    commands = [[_own("zizmor"), "--offline", "--no-progress", GITHUB]]
+    seen: set[Path] = set()
+    for pattern, schema in SCHEMAS.items():
+        if files := sorted(set((home / GITHUB).glob(pattern)) - seen):
+            seen.update(files)
+            names = [str(file.relative_to(home)) for file in files]
+            commands.append([_own("check-jsonschema"), f"--builtin-schema=vendor.{schema}", *names])
     return commands
 
 
