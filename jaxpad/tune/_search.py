@@ -159,9 +159,10 @@ def _together(board: Board) -> list[Candidate]:
 
 def _study(folder: Path, seed: int) -> optuna.Study:
     import optuna
+    from optuna.storages import journal
 
     optuna.logging.set_verbosity(optuna.logging.ERROR)
-    backend = optuna.storages.journal.JournalFileBackend(str(folder / FILE))
+    backend = journal.JournalFileBackend(str(folder / FILE))
     sampler = optuna.samplers.TPESampler(seed=seed, multivariate=True, n_startup_trials=8)
     study = optuna.create_study(
         storage=optuna.storages.JournalStorage(backend),
@@ -187,7 +188,7 @@ def _chosen(trial: optuna.Trial, space: Space) -> Candidate:
         name: trial.suggest_categorical(name, _choices(values))
         for name, values in space.flags.items()
     }
-    return Candidate.of({name: value for name, value in chosen.items() if value is not None})
+    return Candidate.of({name: str(one) for name, one in chosen.items() if one is not None})
 
 
 def _choices(values: tuple[str, ...]) -> tuple[str | None, ...]:
@@ -202,7 +203,7 @@ def _tell(study: optuna.Study, board: Board, one: Candidate) -> None:
     if value is None:
         return
     flags = dict(one.flags)
-    spread = {
+    spread: dict[str, optuna.distributions.BaseDistribution] = {
         name: optuna.distributions.CategoricalDistribution(_choices(values))
         for name, values in board.space.flags.items()
     }
