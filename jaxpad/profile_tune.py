@@ -165,7 +165,6 @@ def _request(plan: _Plan, *, measures: bool) -> tune.Request:
         space=plan.space,
         target=tune.Target(options.workload, machine.gpu, plan.words, machine.memory),
         about=plan.about,
-        folder=plan.folder,
         seed=int(options.seed),
         bench=_bench(plan) if measures else None,
         minutes=_number("--minutes", options.minutes or "0", float, least=0),
@@ -174,10 +173,9 @@ def _request(plan: _Plan, *, measures: bool) -> tune.Request:
 
 
 def _bench(plan: _Plan) -> Callable[[], AbstractContextManager[tune.Meter]]:
-    from jaxpad.tune import bench
-
-    step = bench.Step(plan.options.workload, plan.machine.platform, plan.words)
-    return lambda: bench.Bench(step, bench.Effort(), watcher=bench.Watcher())
+    settings = profiles.environment(plan.against) if plan.against else {}
+    step = tune.Step(plan.options.workload, plan.machine.platform, plan.words, settings)
+    return lambda: tune.Bench(step, tune.Effort())
 
 
 def _counted(plan: _Plan) -> str:

@@ -9,6 +9,7 @@ turn by turn in two processes, and the best one is measured again afresh before 
 What the words mean is in docs/tune.md. Nothing here imports JAX in the calling process.
 """
 
+from jaxpad.tune._bench import Bench
 from jaxpad.tune._compile import Target, Watcher as CompileWatcher
 from jaxpad.tune._json import FILE as JSON_FILE, SCHEMA, from_json, text, to_json
 from jaxpad.tune._machine import Machine, find as find_machine
@@ -21,15 +22,18 @@ from jaxpad.tune._profile import (
 )
 from jaxpad.tune._run import Meter, Request, Run, Watcher, summary
 from jaxpad.tune._space import Space, load as load_space
+from jaxpad.tune._step import Effort, Step
 from jaxpad.tune._study import KEY, Study, key_digest, opened
 
 __all__ = [
     "JSON_FILE",
     "KEY",
     "SCHEMA",
+    "Bench",
     "Candidate",
     "CompileWatcher",
     "Compiled",
+    "Effort",
     "End",
     "Fate",
     "Machine",
@@ -41,6 +45,7 @@ __all__ = [
     "Request",
     "Run",
     "Space",
+    "Step",
     "Study",
     "Target",
     "Tuned",

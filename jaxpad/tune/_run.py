@@ -7,7 +7,6 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Protocol
 
 from jaxpad import effects
@@ -54,7 +53,6 @@ class Request:
     space: Space
     target: _compile.Target
     about: Mapping[str, str]
-    folder: Path
     seed: int
     bench: Callable[[], AbstractContextManager[Meter]] | None
     minutes: float = 0
@@ -173,7 +171,6 @@ class Run:
         _search.search(
             board,
             one,
-            folder=self.request.folder,
             seed=self.request.seed,
             budget=budget,
             enough=self._late,
