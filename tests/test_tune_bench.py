@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -25,9 +24,8 @@ CALM = {"wall": 1.0, "own": 1.0, "waiting": 0.0, "busy": 1.0, "stolen": 0.0, "th
 
 
 @pytest.fixture(autouse=True)
-def own_steps(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def own_steps(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PYTHONPATH", f"{HOME}:{HOME / 'tests'}")
-    yield
 
 
 def bench(step: str, effort: Effort = EFFORT) -> Bench:
@@ -82,7 +80,6 @@ def test_crash_is_one_candidates() -> None:
 def test_no_rest_is_disturbed() -> None:
     """No turn may wait at all and every one does: the kernel counts nanoseconds."""
     with bench("planted", replace(EFFORT, waiting=-1.0)) as opened:
-        opened._base_load = None  # type: ignore[attr-defined]
         found = opened.measure(FLAGGED, "d", seed=1, best=None)
     if found.end is End.DISTURBED:
         assert "when the machine is at rest" in found.reason
@@ -109,8 +106,9 @@ def test_step_at_fault_is_one_sentence(step: str, said: str) -> None:
 
 
 def test_hang_has_a_limit() -> None:
-    with pytest.raises(UsageError, match="did not answer within"), bench(
-        "slow", replace(EFFORT, starting_s=0.2)
+    with (
+        pytest.raises(UsageError, match="did not answer within"),
+        bench("slow", replace(EFFORT, starting_s=0.2)),
     ):
         pass
 

@@ -104,7 +104,9 @@ def _steps(drawn: Figure, measured: Sequence[Measured]) -> None:
     at = range(1, len(measured) + 1)
     panel.step(at, best_so_far(measured), where="post", color=COLOURS["series"])
     dots = [(x, one.ratio.value) for x, one in zip(at, measured, strict=True) if one.ratio]
-    panel.plot([x for x, _ in dots], [y for _, y in dots], "o", color=COLOURS["quiet"], markersize=3)
+    panel.plot(
+        [x for x, _ in dots], [y for _, y in dots], "o", color=COLOURS["quiet"], markersize=3
+    )
     panel.locator_params(axis="x", integer=True)
     panel.grid(axis="y")
     panel.set_axisbelow(True)
