@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 
 FLAG = "xla_dump_max_hlo_modules"  # without xla_dump_to it does nothing at all
-ROUNDS = 400
+ROUNDS = 1500
 
 
 def told() -> int:
@@ -29,7 +29,7 @@ def planted(_mesh: Any) -> Any:
         x = jax.lax.fori_loop(0, rounds, lambda _, x: jnp.tanh(0.5 * x + 0.1), x)
         return x, unused * 0 + extra * 0
 
-    return jax.jit(step), (_struct(4096), _struct(1))
+    return jax.jit(step), (_struct(512), _struct(1))
 
 
 def wrong(_mesh: Any) -> Any:

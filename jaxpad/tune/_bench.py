@@ -184,7 +184,7 @@ class Bench:
                     raise
                 self._drop()
                 raise SideError(f"the baseline's process ended beside it: {error}") from error
-        why = [_load.disturbed(turn["load"]) for turn in turns.values()]
+        why = [_load.disturbed(turn["load"], self._effort.waiting) for turn in turns.values()]
         span = sum(turn["load"]["wall"] for turn in turns.values())
         base, other = turns[duel.base]["seconds"], turns[duel.other]["seconds"]
         return Pair(base, other, next(filter(None, [*why, self._slowed(span)]), ""))

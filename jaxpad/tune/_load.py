@@ -11,7 +11,6 @@ from pathlib import Path
 Counters = Mapping[str, float]
 
 _TICK = os.sysconf("SC_CLK_TCK")
-_MOST_WAITING = 0.05  # of the turn, waiting for a core that somebody else had
 _MOST_STOLEN = 0.05  # of the turn, taken by the hypervisor from all cores together
 _FOREIGN = 0.1  # cores in use by others, below which waiting is the step's own threads' doing
 
@@ -39,15 +38,15 @@ def between(before: Counters, after: Counters) -> dict[str, float]:
     return {name: after[name] - before[name] for name in before}
 
 
-def disturbed(gained: Counters) -> str:
-    """Why a turn does not count, or nothing."""
+def disturbed(gained: Counters, waiting: float) -> str:
+    """Why a turn does not count, or nothing; `waiting` is the share of it that may be waited."""
     wall = gained["wall"] or 1e-9
     foreign = (gained["busy"] - gained["own"]) / wall
     if gained["throttled"] > 0:
         return "the CPU was throttled"
     if gained["stolen"] > _MOST_STOLEN * wall + 1 / _TICK:
         return f"the hypervisor took {gained['stolen'] / wall:.0%} of a core"
-    if gained["waiting"] > _MOST_WAITING * wall and foreign > _FOREIGN:
+    if gained["waiting"] > waiting * wall and foreign > _FOREIGN:
         share = gained["waiting"] / wall
         return f"waited {share:.0%} of the time for a core, others used {foreign:.1f} cores"
     return ""

@@ -29,7 +29,9 @@ class Effort:
     the candidate is stopped early, which is not before `least`. A confirmation has `starts` new
     processes of each side with `start_pairs` pairs in each. `level` and `confirm_level` are
     the two-sided levels of the intervals. `spare` is how many pairs may be disturbed for each
-    one that is wanted. A step of more than `slowest_s` is refused; `starting_s` limits a start.
+    one that is wanted, `waiting` the share of a turn that threads may wait for a core that
+    others have: a turn's median does not move before half of its steps are hit. A step of more
+    than `slowest_s` is refused; `starting_s` limits a start.
     """
 
     turn_s: float = 0.05
@@ -38,7 +40,8 @@ class Effort:
     starts: int = 6
     start_pairs: int = 8
     level: float = 0.95
-    confirm_level: float = 0.998
+    confirm_level: float = 0.995
     spare: int = 2
+    waiting: float = 0.25
     slowest_s: float = 30.0
     starting_s: float = 300.0
