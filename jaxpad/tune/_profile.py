@@ -103,7 +103,7 @@ def _lines(
 def _said(winner: Measured) -> str:
     assert winner.ratio is not None
     ratio = winner.ratio
-    return f"{ratio.value:.3f} times as fast (95 % interval {ratio.low:.3f} to {ratio.high:.3f})"
+    return f"{ratio.value:.3f} times as fast (interval {ratio.low:.3f} to {ratio.high:.3f})"
 
 
 def _flag(name: str, value: str, why: str, source: str, jaxlib: str = "") -> Iterable[str]:
