@@ -120,6 +120,8 @@ def _write(plan: _Plan, tuned: tune.Tuned, *, done: bool) -> None:
 
 def _plan(options: Options) -> _Plan:
     _number("--seed", options.seed, int, least=0)
+    _number("--minutes", options.minutes or "0", float, least=0)
+    _number("--measurements", options.measurements or "0", int, least=0)
     machine = tune.find_machine(
         options.platform,
         options.gpu,

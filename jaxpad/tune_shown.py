@@ -70,6 +70,12 @@ def table(tuned: tune.Tuned, profile: str) -> None:
 def verdict(tuned: tune.Tuned, profile: str) -> str:
     """The run's answer in one sentence."""
     winner = next((one for one in tuned.confirmed if one.candidate == tuned.winner), None)
+    disturbed = sum(one.end is tune.End.DISTURBED for one in (*tuned.measured, *tuned.confirmed))
+    if winner is None and disturbed:
+        return (
+            f"No answer: {disturbed} measurements were disturbed; the same command takes those of "
+            "the search again when the machine is at rest."
+        )
     if winner is None or winner.ratio is None:
         return f"Nothing beats {tuned.about['baseline'] or 'the default'}: no profile is written."
     said = f"{winner.ratio.value:.3f} ({winner.ratio.low:.3f} to {winner.ratio.high:.3f})"
@@ -82,8 +88,8 @@ def _measured(tuned: tune.Tuned, console: Console) -> None:
     for one in order[:ROWS]:
         ratio = one.ratio
         value = f"{ratio.value:.3f}" if ratio else "-"
-        interval = f"{ratio.low:.3f} to {ratio.high:.3f}" if ratio else one.reason
-        shown.add_row(value, interval, str(one.end), " ".join(one.candidate.words))
+        interval = f"{ratio.low:.3f} to {ratio.high:.3f}" if ratio else "-"
+        shown.add_row(value, interval, str(one.end), "\n".join(one.candidate.words))
     console.print(shown)
     if len(order) > ROWS:
         console.print(f"and {len(order) - ROWS} more programs, in {tune.JSON_FILE}")

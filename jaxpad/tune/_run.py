@@ -12,7 +12,7 @@ from typing import Protocol
 from jaxpad import effects
 from jaxpad.errors import UsageError
 from jaxpad.tune import _compile, _search
-from jaxpad.tune._model import Candidate, Compiled, Fate, Measured, Ratio, Tuned
+from jaxpad.tune._model import Candidate, Compiled, End, Fate, Measured, Ratio, Tuned
 from jaxpad.tune._search import Board
 from jaxpad.tune._space import Space
 from jaxpad.tune._study import Study
@@ -115,7 +115,9 @@ class Run:
     def board(self) -> Board:
         """What is known for the search."""
         programs = {one.candidate: one.digest for one in self.compiled if one.digest}
-        return Board(self.request.space, programs, dict(self.study.measured))
+        held = self.study.measured.items()  # what was disturbed is measured again
+        kept = {digest: one for digest, one in held if one.end is not End.DISTURBED}
+        return Board(self.request.space, programs, kept)
 
     def result(self) -> Tuned:
         """What is known by now."""
