@@ -67,6 +67,8 @@ ROWS = (
         "nvml_record",
         "explain",
         "profile_matrix",
+        "tune_shown",
+        "profile_tune",
         "profile_tasks",
         "kernel",
         "kernel_tasks",

@@ -36,7 +36,7 @@ class Child:
     So Ctrl-C in a terminal reaches only the parent, which ends it.
     """
 
-    def __init__(self, words: Words = ()) -> None:
+    def __init__(self, words: Words = (), module: str = "jaxpad.effects._worker") -> None:
         receive, send = os.pipe()
         self._said = tempfile.TemporaryFile()  # noqa: SIM115 - closed in `close`
         # A worker that is killed cannot tidy up; what it was writing goes with this folder.
@@ -44,7 +44,7 @@ class Child:
             prefix="jaxpad-effects-", ignore_cleanup_errors=True
         )
         self._process = subprocess.Popen(
-            [sys.executable, "-P", "-W", "ignore", "-m", "jaxpad.effects._worker", str(send)],
+            [sys.executable, "-P", "-W", "ignore", "-m", module, str(send)],
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
             stderr=self._said,

@@ -1,0 +1,222 @@
+"""Hold programs to the baseline, turn by turn, each in a process of its own."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from types import TracebackType
+
+from jaxpad.errors import UsageError
+from jaxpad.nvml import Sampler
+from jaxpad.tune import _load
+from jaxpad.tune._alike import differs
+from jaxpad.tune._model import Candidate, End, Measured, Pair, Ratio
+from jaxpad.tune._side import Side, SideError
+from jaxpad.tune._stats import counting, over_starts, ratio
+from jaxpad.tune._step import Effort, Step
+
+_EVERY = 4  # pairs between two looks at whether it is worth going on
+# Hardware slowdown, software and hardware thermal slowdown, power brake (nvml.h). The power cap
+# is not among them: a large GPU runs at it all day.
+_SLOWED = 0x8 | 0x20 | 0x40 | 0x80
+
+
+class _WrongError(Exception):
+    """A candidate whose numbers are not the baseline's."""
+
+
+@dataclass
+class _Duel:
+    """Both processes, fed, and how many steps a turn has."""
+
+    base: Side
+    other: Side
+    steps: int
+    limit: float
+
+
+class Bench:
+    """The baseline's process, kept, and one after another a candidate's beside it.
+
+    `watcher` is told of every pair. Entering raises UsageError for a step that does not run,
+    returns nothing, gives other results when called again, or takes too long.
+    """
+
+    def __init__(
+        self, step: Step, effort: Effort, *, watcher: Callable[[Pair], None] = lambda _: None
+    ) -> None:
+        self._step, self._effort, self._watcher = step, effort, watcher
+        self._base: Side | None = None
+        self._steps, self._took = 1, 0.0
+        self._sampler = None if step.platform == "cpu" else Sampler()
+
+    def __enter__(self) -> Bench:
+        if self._sampler:
+            self._sampler.start()
+        try:
+            self._baseline(0)
+        except BaseException:
+            self.__exit__(None, None, None)
+            raise
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._drop()
+        if self._sampler:
+            self._sampler.stop()
+
+    def measure(
+        self, candidate: Candidate, digest: str, *, seed: int, best: Ratio | None
+    ) -> Measured:
+        """A candidate held to the baseline, stopped early where it cannot beat `best`."""
+        pairs: list[Pair] = []
+        bar = max(1.0, best.low) if best else 1.0
+        with self._open(candidate) as other:
+            startup, reason, end = 0.0, "", End.MEASURED
+            try:
+                duel, startup = self._meet(self._baseline(seed), other, seed)
+                end, reason = self._pairs(duel, pairs, bar)
+            except _WrongError as error:
+                end, reason = End.WRONG, str(error)
+            except SideError as error:
+                end, reason = End.FAILED, str(error)
+        found = ratio(pairs, self._effort.level)
+        return Measured(candidate, digest, end, found, tuple(pairs), startup, reason, seed)
+
+    def confirm(self, candidate: Candidate, digest: str, *, seed: int) -> Measured:
+        """The same afresh: new processes several times, other inputs each, never stopped."""
+        self._drop()  # a third process would want memory too
+        starts: list[tuple[Pair, ...]] = []
+        startup, reason, end = 0.0, "", End.MEASURED
+        for at in range(self._effort.starts):
+            pairs: list[Pair] = []
+            starts.append(())
+            with self._open(Candidate()) as base, self._open(candidate) as other:
+                try:
+                    self._feed_base(base, seed + at)
+                    duel, startup = self._meet(base, other, seed + at)
+                    end, reason = self._pairs(duel, pairs, None)
+                except _WrongError as error:
+                    end, reason = End.WRONG, str(error)
+                except SideError as error:
+                    end, reason = End.FAILED, str(error)
+            starts[-1] = tuple(pairs)
+            if end is not End.MEASURED:
+                break
+        whole = over_starts(starts, self._effort.confirm_level) if end is End.MEASURED else None
+        every = tuple(pair for pairs in starts for pair in pairs)
+        return Measured(candidate, digest, end, whole, every, startup, reason, seed)
+
+    def _baseline(self, seed: int) -> Side:
+        """The kept process, started if there is none, with the inputs of this seed."""
+        if self._base is None:
+            self._base = Side(self._step, ())
+        if self._base.seed != seed:
+            try:
+                self._feed_base(self._base, seed)
+            except SideError as error:
+                self._drop()
+                raise UsageError(
+                    f"{self._step.workload} does not run under the baseline ({error}); "
+                    "mend it there"
+                ) from error
+        return self._base
+
+    def _feed_base(self, base: Side, seed: int) -> None:
+        took = base.feed(seed, self._effort.starting_s)["took"]
+        if took > self._effort.slowest_s:
+            raise UsageError(
+                f"one step of {self._step.workload} takes {took:.0f} s, expected at most "
+                f"{self._effort.slowest_s:.0f} s; tune a smaller batch or fewer layers of it"
+            )
+        if not self._took:
+            first = max(base.turn(3, self._limit(3, took))["seconds"], 1e-6)
+            self._steps = max(3, min(2000, round(self._effort.turn_s / first)))
+            self._took = first
+
+    def _meet(self, base: Side, other: Side, seed: int) -> tuple[_Duel, float]:
+        """Feed the candidate and hold its results to the baseline's."""
+        try:
+            answer = other.feed(seed, self._effort.starting_s)
+        except UsageError as error:  # the baseline has shown that the step itself is sound
+            raise _WrongError(str(error)) from error
+        if said := differs(other.results, base.results):
+            raise _WrongError(said)
+        limit = self._limit(self._steps, max(self._took, answer["took"]))
+        return _Duel(base, other, self._steps, limit), answer["done"] - other.begun
+
+    def _limit(self, steps: int, took: float) -> float:
+        return 20 + 20 * (steps + 2) * took
+
+    def _pairs(self, duel: _Duel, pairs: list[Pair], bar: float | None) -> tuple[End, str]:
+        """Take pairs until enough of them count, too many do not, or the bar is out of reach."""
+        effort = self._effort
+        wanted = effort.pairs if bar is not None else effort.start_pairs
+        while len(good := counting(pairs)) < wanted:
+            if len(pairs) - len(good) >= effort.spare * wanted:
+                why = next(pair.disturbed for pair in reversed(pairs) if pair.disturbed)
+                return End.DISTURBED, (
+                    f"{len(pairs) - len(good)} of {len(pairs)} pairs were disturbed, the last "
+                    f"since it {why}; try again when the machine is at rest"
+                )
+            pair = self._pair(duel, first=len(pairs) % 2 == 0)
+            pairs.append(pair)
+            self._watcher(pair)
+            if bar is not None and not pair.disturbed and self._hopeless(pairs, bar):
+                return End.STOPPED, ""
+        return End.MEASURED, ""
+
+    def _pair(self, duel: _Duel, *, first: bool) -> Pair:
+        """A turn of each, the baseline's first or last."""
+        order = (duel.base, duel.other) if first else (duel.other, duel.base)
+        turns = {}
+        for side in order:
+            try:
+                turns[side] = side.turn(duel.steps, duel.limit)
+            except SideError as error:
+                if side is not duel.base:
+                    raise
+                self._drop()
+                raise SideError(f"the baseline's process ended beside it: {error}") from error
+        why = [_load.disturbed(turn["load"], self._effort.waiting) for turn in turns.values()]
+        span = sum(turn["load"]["wall"] for turn in turns.values())
+        base, other = turns[duel.base]["seconds"], turns[duel.other]["seconds"]
+        return Pair(base, other, next(filter(None, [*why, self._slowed(span)]), ""))
+
+    def _slowed(self, span: float) -> str:
+        """Whether a GPU said during the last `span` seconds that it slows down."""
+        if self._sampler is None:
+            return ""
+        for gpu in self._sampler.trace().gpus:
+            bits = gpu.columns["throttle_bits"]
+            since = gpu.time_s[-1] - span if gpu.time_s else 0.0
+            for at, held in zip(gpu.time_s, bits, strict=True):
+                if at >= since and held is not None and int(held) & _SLOWED:
+                    return "the GPU was throttled"
+        return ""
+
+    def _hopeless(self, pairs: list[Pair], bar: float) -> bool:
+        count = len(counting(pairs))
+        if count < self._effort.least or count % _EVERY:
+            return False
+        found = ratio(pairs, self._effort.level)
+        return found is not None and found.high < bar
+
+    @contextlib.contextmanager
+    def _open(self, candidate: Candidate) -> Iterator[Side]:
+        side = Side(self._step, candidate.words)
+        try:
+            yield side
+        finally:
+            side.close()
+
+    def _drop(self) -> None:
+        if self._base is not None:
+            self._base.close()
+            self._base = None

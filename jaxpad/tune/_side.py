@@ -1,0 +1,137 @@
+"""A measuring process, seen from the one that asks."""
+
+from __future__ import annotations
+
+import json
+import os
+import select
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from jaxpad import paths
+from jaxpad.errors import UsageError
+from jaxpad.flags import complaint
+from jaxpad.tune._step import Step
+
+# Two processes on one GPU: neither may take the memory beforehand, which JAX does by default
+# (https://docs.jax.dev/en/latest/gpu_memory_allocation.html).
+_SHARED = {"XLA_PYTHON_CLIENT_PREALLOCATE": "false"}
+_NOT_OURS = ("XLA_FLAGS", "JAX_PLATFORMS", "JAX_NUM_CPU_DEVICES", "XLA_FLAGS_APPEND")
+
+
+class SideError(Exception):
+    """A process that crashed, hung, or could not do what it was asked."""
+
+
+class Side:
+    """The baseline's process or a candidate's, in a session of its own, as Ctrl-C is ours."""
+
+    def __init__(self, step: Step, words: tuple[str, ...]) -> None:
+        self._step = step
+        self.begun = time.monotonic()
+        self.seed: int | None = None
+        receive, send = os.pipe()
+        self._said = tempfile.TemporaryFile()  # noqa: SIM115 - closed in `close`
+        self._folder = tempfile.TemporaryDirectory(
+            prefix="jaxpad-tune-", ignore_cleanup_errors=True
+        )
+        self._process = subprocess.Popen(
+            [sys.executable, "-P", "-W", "ignore", "-m", "jaxpad.tune._stepper", str(send)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            stderr=self._said,
+            pass_fds=(send,),
+            env=_environ(step, words) | {"TMPDIR": self._folder.name},
+            start_new_session=True,
+        )
+        os.close(send)
+        self._answers = os.fdopen(receive, "rb", buffering=0)
+
+    def feed(self, seed: int, limit: float) -> dict[str, Any]:
+        """Have it make arguments and run twice. Raises SideError, or UsageError for the step."""
+        answer = self.ask(
+            {
+                "ask": "feed",
+                "workload": self._step.workload,
+                "platform": self._step.platform,
+                "seed": seed,
+                "file": str(self._file),
+            },
+            limit,
+        )
+        self.seed = seed
+        return answer
+
+    @property
+    def results(self) -> list[np.ndarray[Any, Any]]:
+        """What the first call on these arguments gave."""
+        with np.load(self._file) as held:
+            return [held[name] for name in held.files]
+
+    def turn(self, steps: int, limit: float) -> dict[str, Any]:
+        """Have it run. Raises SideError."""
+        return self.ask({"ask": "turn", "steps": steps}, limit)
+
+    def ask(self, request: Mapping[str, Any], limit: float) -> dict[str, Any]:
+        """The answer to a request. Raises SideError, or UsageError for the step."""
+        assert self._process.stdin is not None
+        try:
+            line = f"{json.dumps(dict(request) | {'limit': limit})}\n"
+            os.write(self._process.stdin.fileno(), line.encode())
+        except BrokenPipeError:
+            raise self._death() from None
+        answer = self._line(time.monotonic() + limit, limit)
+        if "usage" in answer:
+            raise UsageError(answer["usage"])
+        if "failed" in answer:
+            raise SideError(answer["failed"])
+        return answer
+
+    def close(self) -> None:
+        """End the process and give back all it held."""
+        self._process.kill()
+        self._process.wait()
+        for held in (self._process.stdin, self._answers, self._said):
+            if held is not None:
+                held.close()
+        self._folder.cleanup()
+
+    @property
+    def _file(self) -> Path:
+        return Path(self._folder.name) / "results.npz"
+
+    def _line(self, until: float, limit: float) -> dict[str, Any]:
+        parts = b""
+        while not parts.endswith(b"\n"):
+            left = until - time.monotonic()
+            if left <= 0 or not select.select([self._answers], [], [], left)[0]:
+                raise SideError(f"it did not answer within {limit:.0f} s")
+            part = self._answers.read(1 << 16)
+            if not part:
+                raise self._death()
+            parts += part
+        found: dict[str, Any] = json.loads(parts)
+        return found
+
+    def _death(self) -> SideError:
+        code = self._process.wait()
+        self._said.seek(0)
+        said = complaint(self._said.read().decode(errors="replace"))
+        ended = f"exit code {code}" if code >= 0 else signal.Signals(-code).name
+        return SideError(f"its process ended with {ended}: {said}")
+
+
+def _environ(step: Step, words: tuple[str, ...]) -> dict[str, str]:
+    kept = {name: value for name, value in os.environ.items() if name not in _NOT_OURS}
+    kept |= {} if step.platform == "cpu" else _SHARED
+    platforms = {"gpu": "cuda"}.get(step.platform, step.platform)
+    ours = {"JAX_PLATFORMS": platforms, "XLA_FLAGS": " ".join((*step.baseline, *words))}
+    return paths.importable(kept | dict(step.environ)) | ours

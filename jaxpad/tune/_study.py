@@ -1,0 +1,172 @@
+"""The study file: every compile and every measurement, one JSON line each, as it comes.
+
+So a run that is cut short, however hard, loses at most what it was in the middle of.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import hashlib
+import json
+import os
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import IO, Any
+
+from jaxpad.errors import UsageError
+from jaxpad.tune import _wire
+from jaxpad.tune._model import Candidate, Compiled, Measured
+
+FILE = "study.jsonl"
+# What a study's results hang on: one of another is refused.
+KEY = (
+    *("workload", "workload_digest", "space_digest", "jaxlib", "platform", "gpu", "device"),
+    *("baseline_flags", "seed"),
+)
+_NAMES = {
+    "gpu": "GPU",
+    "workload_digest": "workload's source",
+    "space_digest": "space",
+    "baseline_flags": "baseline",
+}
+
+
+class Study:
+    """One study, open for this run alone.
+
+    `compiled` holds what was compiled, by candidate; `measured` and `confirmed` what was
+    measured, by the program's digest.
+    """
+
+    def __init__(self, file: IO[str]) -> None:
+        self._file = file
+        self.compiled: dict[Candidate, Compiled] = {}
+        self.measured: dict[str, Measured] = {}
+        self.confirmed: dict[str, Measured] = {}
+        self.notes: dict[str, Any] = {}
+
+    def keep(self, kind: str, thing: Compiled | Measured) -> None:
+        """Hold a result and write it down: kind is compiled, measured or confirmed."""
+        self._hold(kind, thing)
+        self._write({kind: _wire.plain(thing)})
+
+    def note(self, name: str, value: Any) -> None:
+        """Hold a fact of the study's own and write it down."""
+        self.notes[name] = value
+        self._write({"note": {name: value}})
+
+    def read(self, row: Mapping[str, Any]) -> None:
+        """Hold what one line of the file says."""
+        for kind, given in row.items():
+            if kind == "note":
+                self.notes |= given
+            else:
+                parse = _wire.compiled if kind == "compiled" else _wire.measured
+                self._hold(kind, parse(given))
+
+    def _hold(self, kind: str, thing: Compiled | Measured) -> None:
+        if isinstance(thing, Compiled):
+            self.compiled[thing.candidate] = thing
+        elif kind == "confirmed":
+            self.confirmed[thing.digest] = thing
+        else:
+            self.measured[thing.digest] = thing
+
+    def _write(self, row: Mapping[str, Any]) -> None:
+        self._file.write(f"{json.dumps(row)}\n")
+        self._file.flush()
+        os.fsync(self._file.fileno())
+
+
+def key_digest(key: Mapping[str, str]) -> str:
+    """SHA-256, in hexadecimal, of a study's key: what it is called by."""
+    return hashlib.sha256(json.dumps(dict(key), sort_keys=True).encode()).hexdigest()
+
+
+@contextlib.contextmanager
+def opened(folder: Path, key: Mapping[str, str]) -> Iterator[Study]:
+    """The study in a folder, begun anew where there is none.
+
+    `key` says what its results hang on. Raises UsageError where the file is of another one,
+    is none of ours, is in use by another run, or cannot be written. It is then as it was.
+    """
+    path = folder / FILE
+    with _locked(path) as file:
+        file.seek(0)
+        lines = file.read().splitlines(keepends=True)
+        study = Study(file)
+        if lines and not _whole(lines[-1]):  # cut off in the middle of a line
+            lines = lines[:-1]
+            file.truncate(sum(len(line.encode()) for line in lines))
+        if lines:
+            _require_same(path, _parsed(path, lines[0]).get("study"), key)
+            for line in lines[1:]:
+                _take(path, study, line)
+        else:
+            study._write({"study": dict(key)})
+        yield study
+
+
+@contextlib.contextmanager
+def _locked(path: Path) -> Iterator[IO[str]]:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        file = path.open("a+", encoding="utf-8")
+    except OSError as error:
+        raise UsageError(
+            f"{path}: cannot be written ({error.strerror}); give another --out"
+        ) from None
+    with file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise UsageError(
+                f"{path}: another run is at work on this study; wait for it, or give another --out"
+            ) from None
+        yield file
+
+
+def _whole(line: str) -> bool:
+    if not line.endswith("\n"):
+        return False
+    try:
+        return isinstance(json.loads(line), dict)
+    except ValueError:
+        return False
+
+
+def _parsed(path: Path, line: str) -> dict[str, Any]:
+    try:
+        found = json.loads(line)
+    except ValueError:
+        found = None
+    if not isinstance(found, dict):
+        raise UsageError(f"{path}: no study of profile.tune; give another --out")
+    return found
+
+
+def _take(path: Path, study: Study, line: str) -> None:
+    try:
+        study.read(_parsed(path, line))
+    except (KeyError, TypeError, ValueError, AttributeError):
+        raise UsageError(
+            f"{path}: has a line that this jaxpad does not read; give another --out"
+        ) from None
+
+
+def _require_same(path: Path, found: Any, key: Mapping[str, str]) -> None:
+    if not isinstance(found, dict):
+        raise UsageError(f"{path}: no study of profile.tune; give another --out")
+    other = next((name for name in key if found.get(name) != key[name]), None)
+    if other is not None:
+        what = _NAMES.get(other, other)
+        raise UsageError(
+            f"{path}: a study of another {what} ({_short(found.get(other))}, and this run has "
+            f"{_short(key[other])}); give another --out"
+        )
+
+
+def _short(value: Any) -> str:
+    text = str(value or "none")
+    return text[:12] if len(text) == 64 else text

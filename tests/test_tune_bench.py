@@ -1,0 +1,158 @@
+"""The bench with real processes: what it measures, what it refuses, what it survives."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from helpers import HOME
+from jaxpad.errors import UsageError
+from jaxpad.tune._alike import differs
+from jaxpad.tune._bench import Bench
+from jaxpad.tune._load import between, disturbed, now
+from jaxpad.tune._model import Candidate, End, Pair, Ratio
+from jaxpad.tune._step import Effort, Step
+from tune_steps import FLAG
+
+EFFORT = Effort(turn_s=0.01, pairs=8, least=8, starts=3, start_pairs=4, waiting=9.0)
+FLAGGED = Candidate.of({FLAG: "1"})
+CALM = {"wall": 1.0, "own": 1.0, "waiting": 0.0, "busy": 1.0, "stolen": 0.0, "throttled": 0.0}
+
+
+@pytest.fixture(autouse=True)
+def own_steps(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PYTHONPATH", f"{HOME}:{HOME / 'tests'}")
+
+
+def bench(step: str, effort: Effort = EFFORT) -> Bench:
+    return Bench(Step(f"tune_steps:{step}"), effort)
+
+
+def test_donated_arguments_are_fed_on() -> None:
+    seen: list[Pair] = []
+    with Bench(Step("tune_steps:donating"), EFFORT, watcher=seen.append) as opened:
+        found = opened.measure(FLAGGED, "d", seed=1, best=None)
+    assert found.end in (End.MEASURED, End.STOPPED)
+    assert found.ratio
+    assert found.ratio.low <= found.ratio.value <= found.ratio.high
+    assert found.pairs == tuple(seen)
+    assert 0.1 < found.startup < 120
+    assert all(0 < pair.baseline < 1 for pair in found.pairs)
+
+
+def test_hopeless_is_stopped_early() -> None:
+    with bench("planted", replace(EFFORT, pairs=60)) as opened:
+        found = opened.measure(FLAGGED, "d", seed=1, best=Ratio(9.0, 8.0, 10.0))
+    assert found.end is End.STOPPED
+    assert len(found.pairs) == EFFORT.least
+
+
+def test_confirmation_starts_anew() -> None:
+    with bench("planted") as opened:
+        found = opened.confirm(FLAGGED, "d", seed=5)
+        again = opened.measure(FLAGGED, "d", seed=1, best=None)
+    assert found.end is End.MEASURED
+    assert len(found.pairs) == EFFORT.starts * EFFORT.start_pairs
+    assert found.seed == 5
+    assert again.pairs
+
+
+def test_wrong_results_are_rejected() -> None:
+    with bench("wrong") as opened:
+        found = opened.measure(FLAGGED, "d", seed=1, best=None)
+    assert (found.end, found.ratio, found.pairs) == (End.WRONG, None, ())
+    assert "apart by" in found.reason
+
+
+def test_crash_is_one_candidates() -> None:
+    with bench("crash") as opened:
+        found = opened.measure(FLAGGED, "d", seed=1, best=None)
+        after = opened.measure(Candidate(), "d", seed=1, best=None)
+    assert found.end is End.FAILED
+    assert "SIGABRT" in found.reason
+    assert after.pairs
+
+
+def test_no_rest_is_disturbed() -> None:
+    """No turn may wait at all and every one does: the kernel counts nanoseconds."""
+    with bench("planted", replace(EFFORT, waiting=-1.0)) as opened:
+        found = opened.measure(FLAGGED, "d", seed=1, best=None)
+    if found.end is End.DISTURBED:
+        assert "when the machine is at rest" in found.reason
+        assert found.ratio is None
+    else:  # nobody else ran: a turn that waits for its own threads counts
+        assert found.pairs
+
+
+@pytest.mark.parametrize(
+    ("step", "said"),
+    [
+        ("raises", "does not run under the baseline"),
+        ("nothing", "returns no array"),
+        ("moody", "gives other results"),
+        ("slow", "one step of tune_steps:slow takes"),
+        ("missing", "has no function missing"),
+    ],
+)
+def test_step_at_fault_is_one_sentence(step: str, said: str) -> None:
+    effort = replace(EFFORT, slowest_s=0.1) if step == "slow" else EFFORT
+    with pytest.raises(UsageError, match=said) as caught, bench(step, effort):
+        pass
+    assert "\n" not in str(caught.value)
+
+
+def test_hang_has_a_limit() -> None:
+    with (
+        pytest.raises(UsageError, match="did not answer within"),
+        bench("slow", replace(EFFORT, starting_s=0.2)),
+    ):
+        pass
+
+
+def test_processes_end_with_the_bench() -> None:
+    with bench("planted") as opened:
+        assert opened._base
+        pid = opened._base._process.pid
+        assert Path(f"/proc/{pid}").exists()
+    with pytest.raises(ProcessLookupError):
+        os.kill(pid, 0)
+
+
+@pytest.mark.parametrize(
+    ("gained", "said"),
+    [
+        ({}, ""),
+        ({"waiting": 0.5}, ""),  # for its own threads
+        ({"waiting": 0.5, "busy": 2.5}, "waited 50% of the time"),
+        ({"busy": 2.5}, ""),  # on other cores
+        ({"stolen": 0.3}, "the hypervisor took 30%"),
+        ({"throttled": 1.0}, "the CPU was throttled"),
+    ],
+)
+def test_load_that_disturbs(gained: dict[str, float], said: str) -> None:
+    found = disturbed(CALM | gained, 0.25)
+    assert found.startswith(said) if said else not found
+
+
+def test_counters_go_forward() -> None:
+    before = now()
+    sum(range(2_000_000))
+    gained = between(before, now())
+    assert gained["own"] > 0
+    assert all(value >= 0 for value in gained.values())
+
+
+def test_alike_within_the_type() -> None:
+    ones = np.ones(8, np.float32)
+    small = [("bfloat16", np.float32)]
+    assert differs([ones * 1.001], [ones]) == ""
+    assert "apart" in differs([ones * 1.01], [ones])
+    assert differs([(ones * 1.01).view(small)], [ones.view(small)]) == ""
+    assert "NaN" in differs([ones * np.nan], [ones])
+    assert "1 of 8 integers" in differs([np.arange(8)], [np.r_[np.arange(7), 9]])
+    assert "2 arrays" in differs([ones, ones], [ones])
+    assert "(8,)" in differs([ones], [np.ones(7, np.float32)])
