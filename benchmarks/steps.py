@@ -66,7 +66,8 @@ def _attention(x: jax.Array, layer: Any) -> jax.Array:
     scores = jnp.einsum("bqhd,bkhd->bhqk", query, key) / (width // HEADS) ** 0.5
     seen = jnp.tril(jnp.ones((length, length), bool))
     weights = jax.nn.softmax(jnp.where(seen, scores, -1e9))
-    return jnp.einsum("bhqk,bkhd->bqhd", weights, value).reshape(x.shape) @ layer["out"]
+    mixed: jax.Array = jnp.einsum("bhqk,bkhd->bqhd", weights, value).reshape(x.shape)
+    return mixed @ jnp.asarray(layer["out"])
 
 
 def _norm(x: jax.Array) -> jax.Array:

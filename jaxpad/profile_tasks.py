@@ -68,3 +68,40 @@ def matrix(
 ) -> None:
     """Compute what every flag does: all profiles, GPUs and workloads with this jaxlib."""
     perform("profile_matrix", locals())
+
+
+@command(
+    help={
+        "workload": "a reference program, or your own: package.module:function",
+        "space": "flags with values to try: a name in configs/tune, or a .toml file",
+        "platform": "auto, gpu or cpu",
+        "gpu": "the GPU to compile for, a name in configs/gpus; it need not be there",
+        "against": f"the baseline, default XLA's own defaults: {PROFILE}",
+        "out": "folder of the study and of what comes of it; the same again goes on with it",
+        "minutes": "begin no further measurement after so many; default: no limit",
+        "measurements": "measure at most so many programs; default: by the size of the space",
+        "seed": "of the search and of the inputs",
+        "name": "the profile's name; default: the workload's",
+        "compile-only": "only say how many distinct programs the space has",
+        "json": JSON,
+        "dry-run": "only count the candidates",
+    }
+)
+def tune(
+    _c: Context,
+    workload: str,
+    space: str = "",
+    platform: str = "auto",
+    gpu: str = "",
+    against: str = "",
+    out: str = "",
+    minutes: str = "",
+    measurements: str = "",
+    seed: str = "0",
+    name: str = "",
+    compile_only: bool = False,
+    json: bool = False,
+    dry_run: bool = False,
+) -> None:
+    """Find the flags that make a program really faster here, and write them as a profile."""
+    perform("profile_tune", locals())

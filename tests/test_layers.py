@@ -62,6 +62,8 @@ ROWS = (
         "nvml_record",
         "explain",
         "profile_matrix",
+        "tune_shown",
+        "profile_tune",
         "profile_tasks",
         "tasking",
         "cli",

@@ -15,6 +15,12 @@ WORKLOADS = (
     *("fsdp", "fsdp-2x8", "tp", "pp", "moe"),
 )
 
+# What profile.tune notes of the measurement that a profile comes from.
+_MEASURED = (
+    *("ratio", "low", "high", "workload", "workload_digest", "platform", "gpu", "device"),
+    *("driver", "jaxlib", "date", "space", "space_digest", "baseline", "seed"),
+)
+
 _FLAG_NAME = re.compile(r"xla_[a-z0-9_]+")
 _ENV_NAME = re.compile(r"[A-Z_][A-Z0-9_]*")
 # What XLA splits at or unquotes, and what a shell or a Dockerfile's ENV would expand.
@@ -44,6 +50,15 @@ def flags(tables: tuple[Table, ...]) -> tuple[Flag, ...]:
 def env(table: Table) -> tuple[EnvVar, ...]:
     """The [env] table. Raises UsageError for a bad entry or a name a profile may not set."""
     return tuple(_env_var(table, name) for name in table.items)
+
+
+def measured(table: Table) -> tuple[tuple[str, str], ...]:
+    """The [measured] table. Raises UsageError for an unknown name or what is no text or number."""
+    table.only(*_MEASURED)
+    for name, value in table.items.items():
+        if not isinstance(value, str | int | float) or isinstance(value, bool):
+            table.refuse(f"{name} is {kind(value)}, expected a string or a number; mend it")
+    return tuple((name, str(value)) for name, value in table.items.items())
 
 
 def _flag(table: Table) -> Flag:

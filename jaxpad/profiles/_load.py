@@ -31,7 +31,7 @@ def load(name_or_path: str | Path, folder: Path = FOLDER) -> Profile:
     """
     path = _path(name_or_path, folder)
     table = Table(path, "", _read(path))
-    table.only("description", "extends", "requires", "flag", "env")
+    table.only("description", "extends", "requires", "measured", "flag", "env")
     return Profile(
         name=_name(path, folder),
         path=path,
@@ -40,6 +40,7 @@ def load(name_or_path: str | Path, folder: Path = FOLDER) -> Profile:
         requires=_entries.requires(table.table("requires")),
         flags=_entries.flags(table.tables("flag")),
         env=_entries.env(table.table("env")),
+        measured=_entries.measured(table.table("measured")),
     )
 
 

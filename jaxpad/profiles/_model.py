@@ -61,3 +61,4 @@ class Profile:
     requires: Requires = Requires()
     flags: tuple[Flag, ...] = ()
     env: tuple[EnvVar, ...] = ()
+    measured: tuple[tuple[str, str], ...] = ()

@@ -7,10 +7,9 @@ to it without a measurement: https://optuna.readthedocs.io (TPESampler).
 
 from __future__ import annotations
 
-import contextlib
+import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from jaxpad.tune._model import Candidate, End, Measured, Ratio
@@ -22,8 +21,7 @@ if TYPE_CHECKING:
 FEW = 16  # distinct programs that are all measured
 SHARE = 3  # by default at most one measurement for so many candidates
 FINALISTS = 1  # measured again afresh: more would name a chance winner more often
-STALLED = 200  # proposals in a row that bring no new program
-FILE = "optuna.log"
+STALLED = 100  # proposals in a row that bring no new program
 
 Measure = Callable[[Candidate, str, Ratio | None], Measured]
 
@@ -81,21 +79,20 @@ def search(
     board: Board,
     measure: Measure,
     *,
-    folder: Path,
     seed: int,
     budget: int,
     enough: Callable[[], bool] = lambda: False,
 ) -> None:
     """Measure programs and put each on the board, at most `budget` with those there already.
 
-    `enough` is asked before each; True ends the search. What Optuna was told is in `folder`.
+    `enough` is asked before each; True ends the search.
     """
     turn = _Turn(board, measure, budget, enough)
     if len(board.distinct) - 1 <= min(FEW, budget):
         for one in board.distinct.values():
             turn.take(one)
     else:
-        _propose(turn, folder, seed)
+        _propose(turn, seed)
 
 
 @dataclass
@@ -123,8 +120,8 @@ class _Turn:
         return True
 
 
-def _propose(turn: _Turn, folder: Path, seed: int) -> None:
-    study = _study(folder, seed)
+def _propose(turn: _Turn, seed: int) -> None:
+    study = _study(turn.board, seed)
     for single in turn.board.space.singles:
         turn.take(single)
         _tell(study, turn.board, single)
@@ -157,22 +154,20 @@ def _together(board: Board) -> list[Candidate]:
     ]
 
 
-def _study(folder: Path, seed: int) -> optuna.Study:
+def _study(board: Board, seed: int) -> optuna.Study:
+    """Optuna's study in memory, told all that is measured: the study file is what is kept.
+
+    Its own journal would be synced to disk nine times a proposal, half of the search's time.
+    """
     import optuna
 
     optuna.logging.set_verbosity(optuna.logging.ERROR)
-    backend = optuna.storages.journal.JournalFileBackend(str(folder / FILE))
-    sampler = optuna.samplers.TPESampler(seed=seed, multivariate=True, n_startup_trials=8)
-    study = optuna.create_study(
-        storage=optuna.storages.JournalStorage(backend),
-        sampler=sampler,
-        study_name="jaxpad",
-        direction="maximize",
-        load_if_exists=True,
-    )
-    for left in study.get_trials(deepcopy=False, states=(_states().RUNNING,)):
-        with contextlib.suppress(Exception):  # of a run that was cut short
-            study.tell(left.number, state=_states().FAIL)
+    with warnings.catch_warnings():  # multivariate sampling is marked experimental
+        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+        sampler = optuna.samplers.TPESampler(seed=seed, multivariate=True, n_startup_trials=8)
+    study = optuna.create_study(sampler=sampler, direction="maximize")
+    for one in board.measured.values():
+        _tell(study, board, one.candidate)
     return study
 
 
@@ -187,7 +182,7 @@ def _chosen(trial: optuna.Trial, space: Space) -> Candidate:
         name: trial.suggest_categorical(name, _choices(values))
         for name, values in space.flags.items()
     }
-    return Candidate.of({name: value for name, value in chosen.items() if value is not None})
+    return Candidate.of({name: str(one) for name, one in chosen.items() if one is not None})
 
 
 def _choices(values: tuple[str, ...]) -> tuple[str | None, ...]:
@@ -202,7 +197,7 @@ def _tell(study: optuna.Study, board: Board, one: Candidate) -> None:
     if value is None:
         return
     flags = dict(one.flags)
-    spread = {
+    spread: dict[str, optuna.distributions.BaseDistribution] = {
         name: optuna.distributions.CategoricalDistribution(_choices(values))
         for name, values in board.space.flags.items()
     }

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import hashlib
 import json
 import os
 from collections.abc import Iterator, Mapping
@@ -18,7 +19,17 @@ from jaxpad.tune import _wire
 from jaxpad.tune._model import Candidate, Compiled, Measured
 
 FILE = "study.jsonl"
-_NAMES = {"gpu": "GPU", "workload_digest": "workload's source", "space_digest": "space"}
+# What a study's results hang on: one of another is refused.
+KEY = (
+    *("workload", "workload_digest", "space_digest", "jaxlib", "platform", "gpu", "device"),
+    *("baseline_flags", "seed"),
+)
+_NAMES = {
+    "gpu": "GPU",
+    "workload_digest": "workload's source",
+    "space_digest": "space",
+    "baseline_flags": "baseline",
+}
 
 
 class Study:
@@ -66,6 +77,11 @@ class Study:
         self._file.write(f"{json.dumps(row)}\n")
         self._file.flush()
         os.fsync(self._file.fileno())
+
+
+def key_digest(key: Mapping[str, str]) -> str:
+    """SHA-256, in hexadecimal, of a study's key: what it is called by."""
+    return hashlib.sha256(json.dumps(dict(key), sort_keys=True).encode()).hexdigest()
 
 
 @contextlib.contextmanager
