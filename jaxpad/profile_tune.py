@@ -107,7 +107,6 @@ def _write(plan: _Plan, tuned: tune.Tuned, *, done: bool) -> None:
     from jaxpad.tune._html import to_html  # here: matplotlib takes a second to import
 
     tune.replace(plan.folder / tune.JSON_FILE, tune.text(tuned))
-    tune.replace(plan.folder / tune.HTML_FILE, tune.to_html(tuned))
     tune.replace(plan.folder / "tune.html", to_html(tuned))
     if done and tuned.winner is not None:
         winner = next(one for one in tuned.confirmed if one.candidate == tuned.winner)

@@ -11,7 +11,6 @@ What the words mean is in docs/tune.md. Nothing here imports JAX in the calling 
 
 from jaxpad.tune._bench import Bench
 from jaxpad.tune._compile import Target, Watcher as CompileWatcher
-from jaxpad.tune._html import FILE as HTML_FILE, to_html
 from jaxpad.tune._json import FILE as JSON_FILE, SCHEMA, from_json, text, to_json
 from jaxpad.tune._machine import Machine, find as find_machine
 from jaxpad.tune._model import Candidate, Compiled, End, Fate, Measured, Pair, Ratio, Tuned
@@ -27,7 +26,6 @@ from jaxpad.tune._step import Effort, Step
 from jaxpad.tune._study import KEY, Study, key_digest, opened
 
 __all__ = [
-    "HTML_FILE",
     "JSON_FILE",
     "KEY",
     "SCHEMA",
@@ -61,7 +59,6 @@ __all__ = [
     "require_free",
     "summary",
     "text",
-    "to_html",
     "to_json",
     "write_profile",
 ]

@@ -14,7 +14,6 @@ from jaxpad.tune._forest import SIGNS, best_so_far, forest, history, named, rank
 from jaxpad.tune._model import Compiled, End, Fate, Measured, Ratio, Tuned
 from jaxpad.tune._stats import counting
 
-FILE = "tune.html"
 MOST_FOLDED = 200  # candidates told one by one
 
 
