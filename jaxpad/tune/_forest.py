@@ -37,7 +37,7 @@ def ranked(measured: Sequence[Measured]) -> list[Measured]:
 
 def forest(measured: Sequence[Measured], winner: Candidate | None, numbers: Html) -> Chart:
     """Each program's speed-up with its interval beside the line of the baseline."""
-    shown = [one for one in ranked(measured) if one.ratio][:MOST]
+    shown = ranked(measured)[:MOST]
     ahead = sum(bool(one.ratio and one.ratio.faster) for one in measured)
     return Chart(
         key="programs",
@@ -56,7 +56,9 @@ def forest(measured: Sequence[Measured], winner: Candidate | None, numbers: Html
 def _paint(drawn: Figure, shown: Sequence[Measured], winner: Candidate | None) -> None:
     panel = axes(drawn, NAMES, 12, 10, 40)
     for row, one in enumerate(shown):
-        assert one.ratio
+        if one.ratio is None:
+            panel.text(1.0, row, f" {SIGNS[one.end]} {one.end}", va="center")
+            continue
         won = one.candidate == winner
         colour = COLOURS["pass" if won else "series"]
         panel.plot([one.ratio.low, one.ratio.high], [row, row], color=colour, linewidth=2)

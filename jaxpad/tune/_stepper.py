@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from jaxpad import workloads
@@ -114,17 +115,17 @@ def _gone(leaf: Any) -> bool:
 
 def _draw(rng: Any, like: Any) -> np.ndarray[Any, Any]:
     """Small normal numbers, small integers, fair coins; a key's words for a key."""
-    if jax.dtypes.issubdtype(like.dtype, jax.dtypes.prng_key):
+    if jnp.issubdtype(like.dtype, jax.dtypes.prng_key):
         return np.asarray(rng.integers(0, 2**31))
-    if jax.dtypes.issubdtype(like.dtype, np.bool_):
+    if jnp.issubdtype(like.dtype, np.bool_):
         return np.asarray(rng.integers(0, 2, like.shape), like.dtype)
-    if jax.dtypes.issubdtype(like.dtype, np.integer):
+    if jnp.issubdtype(like.dtype, np.integer):
         return np.asarray(rng.integers(0, _INTEGERS, like.shape), like.dtype)
     return np.asarray(rng.normal(size=like.shape) * 0.1, like.dtype)
 
 
 def _put(value: np.ndarray[Any, Any], like: Any) -> Any:
-    if jax.dtypes.issubdtype(like.dtype, jax.dtypes.prng_key):
+    if jnp.issubdtype(like.dtype, jax.dtypes.prng_key):
         key = jax.random.key(int(value))
         return jax.random.split(key, like.shape) if like.shape else key
     return jax.device_put(value, like.sharding)
@@ -135,7 +136,7 @@ def _plain(leaf: Any) -> np.ndarray[Any, Any]:
 
     The name of the small type is kept in front of the shape, as the dtype's tolerance counts.
     """
-    if jax.dtypes.issubdtype(leaf.dtype, jax.dtypes.prng_key):
+    if jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key):
         leaf = jax.random.key_data(leaf)
     found = np.asarray(leaf)
     if found.dtype.kind in "biufc":
