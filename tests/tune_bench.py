@@ -52,7 +52,7 @@ class TableBench:
         return self._seen(candidate, digest, seed, 1.0)
 
     def _seen(self, candidate: Candidate, digest: str, seed: int, fluke: float) -> Measured:
-        off = random.Random(f"{seed} {digest}").uniform(-NOISE / 2, NOISE / 2)  # noqa: S311
+        off = random.Random(f"{seed} {digest}").uniform(-NOISE / 2, NOISE / 2)
         value = self.true(candidate) * fluke + off
         ratio = Ratio(value, value - NOISE, value + NOISE)
         return Measured(
