@@ -17,6 +17,7 @@ from pathlib import Path
 from jaxpad import facts, flags, host, profiles, tune, workloads
 from jaxpad.errors import UsageError
 from jaxpad.tune_shown import Shown, table
+from jaxpad.verdict import Verdict
 
 INTERRUPTED = 130  # 128 and SIGINT's number, as shells say it
 
@@ -68,6 +69,8 @@ class _Plan:
 def profile_tune(options: Options) -> int:
     """Tune; 0 also where nothing beats the baseline, 130 after Ctrl-C.
 
+    3 where the machine was too disturbed to tell.
+
     Raises UsageError for bad input, before anything is measured.
     """
     plan = _plan(options)
@@ -94,7 +97,10 @@ def _run(plan: _Plan, study: tune.Study, *, measures: bool) -> int:
             run.go()
     except KeyboardInterrupt:
         code = INTERRUPTED
-    _write(plan, run.result(), done=code == 0 and measures)
+    tuned = run.result()
+    _write(plan, tuned, done=code == 0 and measures)
+    if not code and tune.undecided(tuned):
+        return Verdict.INCONCLUSIVE.exit_code
     if code:
         sys.stderr.write(
             f"jaxpad: interrupted; {len(study.compiled)} compiles and {len(study.measured)} "

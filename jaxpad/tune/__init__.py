@@ -20,7 +20,7 @@ from jaxpad.tune._profile import (
     require_free,
     write as write_profile,
 )
-from jaxpad.tune._run import Meter, Request, Run, Watcher, summary
+from jaxpad.tune._run import Meter, Request, Run, Watcher, summary, undecided
 from jaxpad.tune._space import Space, load as load_space
 from jaxpad.tune._step import Effort, Step
 from jaxpad.tune._study import KEY, Study, key_digest, opened
@@ -60,5 +60,6 @@ __all__ = [
     "summary",
     "text",
     "to_json",
+    "undecided",
     "write_profile",
 ]

@@ -183,7 +183,8 @@ class Run:
         best = board.best
         if best is None or best.ratio is None or not best.ratio.faster:
             return
-        if best.digest in self.study.confirmed:
+        before = self.study.confirmed.get(best.digest)
+        if before and before.end is not End.DISTURBED:
             return
         with self.clock.of("confirm"):
             seed = self.request.seed + _HELD_OUT
@@ -194,6 +195,14 @@ class Run:
 
     def _late(self) -> bool:
         return 0 < self.request.minutes * 60 <= self.clock.elapsed
+
+
+def undecided(tuned: Tuned) -> bool:
+    """Whether the machine was too disturbed to measure anything, or to confirm the best."""
+    ends = [one.end for one in tuned.measured]
+    nothing = bool(ends) and all(end is End.DISTURBED for end in ends)
+    last = tuned.confirmed[-1:] or ()
+    return nothing or (tuned.winner is None and any(one.end is End.DISTURBED for one in last))
 
 
 def summary(compiled: tuple[Compiled, ...]) -> str:
