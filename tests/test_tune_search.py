@@ -16,7 +16,7 @@ import pytest
 
 from helpers import HOME, environ
 from jaxpad.errors import UsageError
-from jaxpad.tune import Candidate, Request, Run, Space, Study, Target, Tuned, opened
+from jaxpad.tune import Candidate, Request, Run, Space, Study, Target, Tuned, opened, undecided
 from jaxpad.tune._search import FEW
 from tune_bench import TableBench, compiled, space
 
@@ -105,6 +105,17 @@ def test_fluke_is_not_confirmed(tmp_path: Path) -> None:
     found = tuned(tmp_path, bench)
     assert len(bench.confirmed) == 1
     assert found.winner is None
+
+
+def test_disturbed_confirmation_is_no_answer_and_made_again(tmp_path: Path) -> None:
+    unquiet = tuned(tmp_path, TableBench(FACTORS, disturbed=True))
+    assert unquiet.winner is None
+    assert undecided(unquiet)
+    bench = TableBench(FACTORS)
+    found = tuned(tmp_path, bench)
+    assert len(bench.confirmed) == 1
+    assert found.winner is not None
+    assert not undecided(found)
 
 
 def test_budget(tmp_path: Path) -> None:

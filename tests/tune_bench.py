@@ -24,6 +24,7 @@ class TableBench:
     confirmed: list[str] = field(default_factory=list)
     fluke: float = 1.0  # what measuring sees, and confirming does not
     interrupt: int = 0  # Ctrl-C at this measurement
+    disturbed: bool = False  # whether the machine is at rest for what confirms
 
     def __call__(self) -> Any:
         """As a Bench is opened."""
@@ -49,6 +50,8 @@ class TableBench:
 
     def confirm(self, candidate: Candidate, digest: str, *, seed: int) -> Measured:
         self.confirmed.append(digest)
+        if self.disturbed:
+            return Measured(candidate, digest, End.DISTURBED, seed=seed)
         return self._seen(candidate, digest, seed, 1.0)
 
     def _seen(self, candidate: Candidate, digest: str, seed: int, fluke: float) -> Measured:
