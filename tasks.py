@@ -16,6 +16,7 @@ if (HOME / "jaxpad").is_dir():  # a checkout that is not installed
     sys.path.insert(0, str(HOME))
 
 from jaxpad import profile_tasks  # noqa: E402
+from jaxpad.audit_tasks import audit  # noqa: E402
 from jaxpad.fleet_tasks import fleet  # noqa: E402
 from jaxpad.kernel_tasks import kernel  # noqa: E402
 from jaxpad.multi_tasks import multi  # noqa: E402
@@ -131,6 +132,6 @@ def test(_c: Context, k: str = "") -> None:
 
 
 _ON_NODES = (smoke, report, multi, pod, fleet, doctor, health)
-namespace = Collection(build, launch, kernel, *_ON_NODES, lock, lint, docs, site, test)
+namespace = Collection(build, launch, kernel, *_ON_NODES, lock, audit, lint, docs, site, test)
 namespace.add_collection(Collection.from_module(profile_tasks, name="profile"))
 namespace.add_collection(Collection("nvml", nvml_record))
