@@ -70,6 +70,7 @@ ROWS = (
         "profile_matrix",
         "profile_tasks",
         "audit",
+        "licences",
         "audit_tasks",
         "tasking",
         "cli",
