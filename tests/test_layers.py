@@ -72,6 +72,7 @@ ROWS = (
         "kernel",
         "kernel_tasks",
         "audit",
+        "licences",
         "audit_tasks",
         "tasking",
         "cli",
