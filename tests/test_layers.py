@@ -72,6 +72,8 @@ ROWS = (
         "kernel",
         "kernel_tasks",
         "audit",
+        "sbom",
+        "supply_tasks",
         "licences",
         "audit_tasks",
         "tasking",
