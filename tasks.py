@@ -16,12 +16,14 @@ if (HOME / "jaxpad").is_dir():  # a checkout that is not installed
     sys.path.insert(0, str(HOME))
 
 from jaxpad import profile_tasks  # noqa: E402
+from jaxpad.audit_tasks import audit  # noqa: E402
 from jaxpad.fleet_tasks import fleet  # noqa: E402
 from jaxpad.kernel_tasks import kernel  # noqa: E402
 from jaxpad.multi_tasks import multi  # noqa: E402
 from jaxpad.node_tasks import doctor, health, nvml_record, pod  # noqa: E402
 from jaxpad.report_tasks import report  # noqa: E402
 from jaxpad.smoke_tasks import smoke  # noqa: E402
+from jaxpad.supply_tasks import sbom  # noqa: E402
 from jaxpad.tasking import DRY_RUN, call, command, perform, remainder  # noqa: E402
 
 
@@ -131,6 +133,6 @@ def test(_c: Context, k: str = "") -> None:
 
 
 _ON_NODES = (smoke, report, multi, pod, fleet, doctor, health)
-namespace = Collection(build, launch, kernel, *_ON_NODES, lock, lint, docs, site, test)
+namespace = Collection(build, launch, kernel, *_ON_NODES, lock, audit, sbom, lint, docs, site, test)
 namespace.add_collection(Collection.from_module(profile_tasks, name="profile"))
 namespace.add_collection(Collection("nvml", nvml_record))

@@ -14,7 +14,7 @@ from collections.abc import Callable, Collection, Mapping
 from functools import partial
 from pathlib import Path
 
-from jaxpad import architecture, docs_commands, kubernetes, matrix, profiles, runner
+from jaxpad import architecture, docs_commands, kubernetes, licences, matrix, profiles, runner
 from jaxpad.report import fields
 from jaxpad.upkeep import call, checkout
 
@@ -50,6 +50,7 @@ def tables(home: Path) -> dict[str, Callable[[], str]]:
         "run": lambda: f"```text\n{(home / RUN).read_text().strip()}\n```\n",
         "builds": lambda: matrix.builds(matrix.read()),
         "gpus": matrix.architectures,
+        "licences": lambda: licences.table(home),
         "packages": lambda: packages_table(home / "jaxpad"),
         "matrix": lambda: matrix.shipped_table(matrix.read()),
         "model": lambda: matrix.model_table(matrix.read()),

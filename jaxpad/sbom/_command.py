@@ -1,0 +1,98 @@
+"""`sbom`: ask an image, or this environment, what is installed, and write it down."""
+
+from __future__ import annotations
+
+import datetime
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from jaxpad import engines
+from jaxpad.engines import Oci
+from jaxpad.errors import UsageError
+from jaxpad.project import project
+from jaxpad.sbom import _collect
+
+_HERE = "-"
+
+
+@dataclass(frozen=True)
+class Options:
+    """What the command line says."""
+
+    image: str = ""
+    engine: str = ""
+    out: str = "sbom.cdx.json"
+
+
+def sbom(options: Options) -> int:
+    """Write the document; 0.
+
+    Raises UsageError for an image that is not here or has no Python, no cyclonedx, a file that
+    cannot be written.
+    """
+    try:
+        from jaxpad.sbom import _document
+    except ModuleNotFoundError as error:
+        raise UsageError(
+            f"{error.name} is not installed: run this with the development packages, "
+            "python3 -m jaxpad.bootstrap --packages dev sbom"
+        ) from error
+    found, labels = _of_image(options) if options.image else (_collect.found(), {})
+    name = options.image or f"{project().name} environment"
+    document = _document.text(found, name, labels, _made(os.environ))
+    _write(options.out, document)
+    counts = f"{len(found['python'])} of Python and {len(found['debian'])} of Debian"
+    where = "standard output" if options.out == _HERE else options.out
+    sys.stderr.write(f"{name}: {counts} packages, CycloneDX 1.6 in {where}\n")
+    return 0
+
+
+def _of_image(options: Options) -> tuple[dict[str, Any], Mapping[str, str]]:
+    engine = engines.find(options.engine or None)
+    if not isinstance(engine, Oci):
+        raise UsageError(f"{engine.name} images are not read; take docker or podman")
+    image = engines.inspect(engine, options.image)
+    done = subprocess.run(collect_argv(engine.program, options.image), capture_output=True)
+    if done.returncode:
+        said = (done.stderr.decode(errors="replace").strip().splitlines() or ["nothing"])[-1]
+        raise UsageError(f"--image {options.image} cannot be asked what is in it: {said}")
+    found: dict[str, Any] = json.loads(done.stdout)
+    return found, (image.labels if image else {}) or {"io.jaxpad.reference": options.image}
+
+
+def collect_argv(program: str, image: str) -> list[str]:
+    """Run the collector in the image: as its user, with no network and nothing mounted."""
+    run = [program, "run", "--rm", "--network", "none", "--entrypoint", "python3"]
+    return [*run, image, "-c", Path(_collect.__file__).read_text()]
+
+
+def _made(environ: Mapping[str, str]) -> datetime.datetime:
+    """SOURCE_DATE_EPOCH, else now: https://reproducible-builds.org/specs/source-date-epoch/."""
+    given = environ.get("SOURCE_DATE_EPOCH", "")
+    if not given:
+        return datetime.datetime.now(datetime.UTC)
+    if not given.isdecimal():
+        raise UsageError(f"SOURCE_DATE_EPOCH is {given!r}, expected seconds since 1970; unset it")
+    return datetime.datetime.fromtimestamp(int(given), datetime.UTC)
+
+
+def _write(out: str, document: str) -> None:
+    """Whole or not at all."""
+    if out == _HERE:
+        sys.stdout.write(document)
+        return
+    file = Path(out)
+    half = file.with_name(f".{file.name}.half")
+    try:
+        half.write_text(document)
+        half.replace(file)
+    except OSError as error:
+        raise UsageError(
+            f"{file} cannot be written ({error.strerror}); give another --out"
+        ) from error
