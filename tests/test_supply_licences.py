@@ -46,6 +46,12 @@ def test_record_is_what_is_installed_states() -> None:
     assert seen > 50
 
 
+def test_gpl_is_for_developers_alone() -> None:
+    """What the page says."""
+    gpl = [p for p in pins.read(HOME / "requirements") if "GPL" in KNOWN[f"{p.name}=={p.version}"]]
+    assert {one for pin in gpl for one in pin.sets} == {"dev"}
+
+
 def test_nvidia_is_named() -> None:
     assert "NVIDIA" in KNOWN[next(name for name in KNOWN if name.startswith("nvidia-cudnn-cu12"))]
 
