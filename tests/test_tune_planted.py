@@ -1,4 +1,4 @@
-"""Twenty searches in real processes: none names a winner that is none, and the real one is found.
+"""Twenty searches in real processes of programs that are equally fast: none names a winner.
 
 The flag that the steps read costs XLA nothing (tests/tune_steps.py); its values stand for
 programs with digests of their own. Turns count here however long they waited for a core, so
