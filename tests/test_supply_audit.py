@@ -18,9 +18,12 @@ import pytest
 from helpers import HOME, environ
 from jaxpad import pins
 from jaxpad.audit import _exceptions
+from jaxpad.audit._ask import _read
+from jaxpad.audit._command import lines
 from jaxpad.audit._judge import judge, verdict
 from jaxpad.audit._model import Advisory, Allowed, Answer, Unaudited
 from jaxpad.errors import UsageError
+from jaxpad.pins import Pin
 
 HASH = f"--hash=sha256:{'0' * 64}"
 PINS = {
@@ -224,6 +227,21 @@ def test_exception_is_for_its_package_alone() -> None:
     found = Answer((Advisory("other", "1.5", "GHSA-1", (), (), ("dev",)),))
     judged = judge(1, found, [Allowed("GHSA-1", "planted", "why", TODAY)], TODAY)
     assert (verdict(judged), len(judged.unmatched)) == ("fail", 1)
+
+
+def test_unknown_to_the_service() -> None:
+    """As pip-audit tells a package that the index does not know; one line for all of them."""
+    found = (Pin("a", "1", ("cpu",), ()), Pin("b", "2", ("cpu",), ()), Pin("c", "3", ("cpu",), ()))
+    told = {
+        pin.name: {"name": pin.name, "skip_reason": f"not found: {pin.name} ({pin.version})"}
+        for pin in found[:2]
+    }
+    answer = _read(found, told)  # of c it says nothing at all
+    judged = judge(3, answer, [], TODAY)
+    assert verdict(judged) == "inconclusive"
+    first, second, _ = lines(judged)
+    assert first == "NOT AUDITED a 1, b 2: not found"
+    assert second == "NOT AUDITED c 3: pip-audit left it out"
 
 
 def test_vulnerable_outranks_unaudited() -> None:

@@ -78,7 +78,9 @@ def _read(group: Sequence[Pin], told: dict[str, Any]) -> Answer:
     for pin in group:
         one = told.get(pin.name, {"skip_reason": "pip-audit left it out"})
         if "skip_reason" in one:
-            unaudited.append(Unaudited(pin.name, pin.version, one["skip_reason"]))
+            # The pin's name ends pip-audit's reason: without it, one reason stands for many pins.
+            why = one["skip_reason"].removesuffix(f": {pin.name} ({pin.version})")
+            unaudited.append(Unaudited(pin.name, pin.version, why))
         advisories += [_advisory(pin, vuln) for vuln in one.get("vulns", ())]
     return Answer(tuple(advisories), tuple(unaudited))
 
