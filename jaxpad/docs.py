@@ -61,13 +61,17 @@ def tables(home: Path) -> dict[str, Callable[[], str]]:
 
 
 def manifests(home: Path) -> dict[Path, Callable[[], str]]:
-    """The examples for Kubernetes, as `smoke --on kubernetes` makes them."""
+    """The examples for Kubernetes, as `smoke --on kubernetes` makes them, where they are kept."""
     folder = home / "configs" / "clusters" / "kubernetes"
+    if not folder.is_dir():  # a project made from jaxpad for no cluster, or another
+        return {}
     return {folder / name: partial(str, text) for name, text in kubernetes.examples().items()}
 
 
 def pictures(home: Path) -> dict[Path, Callable[[], str]]:
-    """Where each picture is, and what draws it."""
+    """Where each picture of jaxpad's own pages is, and what draws it."""
+    if (home / "configs" / "project.toml").is_file():  # a project made from jaxpad has no such page
+        return {}
     return {
         home / "docs" / "images" / "architecture.svg": architecture.svg,
         home / "docs" / "matrix.svg": lambda: matrix.svg(matrix.read(), peers=False),

@@ -31,9 +31,11 @@ def site(options: Options, home: Path = HOME) -> int:
     """Build the site into `out`, or serve it on loopback; MkDocs's exit code.
 
     A warning, such as a dead link, fails the build, and what was in `out` before stays.
-    Raises UsageError where MkDocs is missing or `out` holds something else.
+    Raises UsageError where MkDocs or its settings are missing or `out` holds something else.
     """
     config = checkout(home) / "mkdocs.yml"
+    if not config.is_file():
+        raise UsageError(f"{config} is not there, which says what the site is made of: write it")
     if importlib.util.find_spec("mkdocs") is None or importlib.util.find_spec("material") is None:
         raise UsageError(
             "the site is built by mkdocs-material, which is not installed: "

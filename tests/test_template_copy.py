@@ -204,3 +204,17 @@ def test_template_knows_its_workloads(copies: Copies) -> None:
     done = task(copies("cuda13"), words)
     assert done.returncode == 2
     assert "train-8" in done.stderr
+
+
+@each
+def test_template_renews_what_it_has(copies: Copies, name: str) -> None:
+    done = task(copies(name), ["docs", "--check"])
+    assert done.returncode == 0, done.stderr
+    assert files(copies(name), "--others", "--exclude-standard") == set()
+
+
+@pytest.mark.parametrize("words", [["site"], ["profile.matrix", "--check"]])
+def test_template_lacks_jaxpads_pages(copies: Copies, words: list[str]) -> None:
+    done = task(copies("cuda13"), words)
+    assert done.returncode == 2
+    assert done.stderr.count("\n") == 1, done.stderr
