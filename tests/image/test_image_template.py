@@ -16,7 +16,7 @@ import pytest
 
 from helpers import HOME
 from images import CA, NETWORK, docker, inspect
-from templates import AUTHOR, tagged
+from templates import AUTHOR, git, tagged
 
 IMAGE = "my-project:0.1.0-wheels-cuda12"
 BLOCK = re.compile(r"```sh\n(.*?)```", re.DOTALL)
@@ -85,6 +85,10 @@ def test_image_template_proves(path: Walked) -> None:
     assert "xla_gpu_enable_while_loop_double_buffering=true" in told
     assert "changes: " in told
     assert "fatal" not in told
+
+
+def test_image_template_leaves_the_checkout_clean(path: Walked) -> None:
+    assert git(path.folder, "status", "--porcelain") == ""  # `copier update` asks for that
 
 
 def test_image_template_image_is_the_projects(path: Walked) -> None:
