@@ -85,8 +85,16 @@ def test_sbom_unwritable(tmp_path: Path) -> None:
     assert len(done.stderr.splitlines()) == 1
 
 
-def test_sbom_bad_epoch() -> None:
-    done = sbom("--out", "-", SOURCE_DATE_EPOCH="yesterday")
+def test_sbom_out_is_a_folder(tmp_path: Path) -> None:
+    folder = tmp_path / "sbom.json"
+    folder.mkdir()
+    assert sbom("--out", str(folder)).returncode == 2
+    assert list(tmp_path.iterdir()) == [folder]  # nothing half-written beside it
+
+
+@pytest.mark.parametrize("epoch", ["yesterday", "-5", "1_000", "99999999999999", "9" * 30])
+def test_sbom_bad_epoch(epoch: str) -> None:
+    done = sbom("--out", "-", SOURCE_DATE_EPOCH=epoch)
     assert done.returncode == 2
-    assert "SOURCE_DATE_EPOCH is 'yesterday'" in done.stderr
+    assert f"SOURCE_DATE_EPOCH is {epoch!r}" in done.stderr
     assert done.stdout == ""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import json
 import os
@@ -60,10 +61,17 @@ def _of_image(options: Options) -> tuple[dict[str, Any], Mapping[str, str]]:
     image = engines.inspect(engine, options.image)
     done = subprocess.run(collect_argv(engine.program, options.image), capture_output=True)
     if done.returncode:
-        said = (done.stderr.decode(errors="replace").strip().splitlines() or ["nothing"])[-1]
+        said = _reason(done.stderr.decode(errors="replace"))
         raise UsageError(f"--image {options.image} cannot be asked what is in it: {said}")
     found: dict[str, Any] = json.loads(done.stdout)
     return found, (image.labels if image else {}) or {"io.jaxpad.reference": options.image}
+
+
+def _reason(stderr: str) -> str:
+    """The engine's last line; docker ends with where to find help, which is no reason."""
+    lines = [line.strip() for line in stderr.splitlines() if line.strip()]
+    told = [line for line in lines if not line.startswith("Run 'docker run --help'")]
+    return (told or ["it gives no reason"])[-1]
 
 
 def collect_argv(program: str, image: str) -> list[str]:
@@ -77,9 +85,10 @@ def _made(environ: Mapping[str, str]) -> datetime.datetime:
     given = environ.get("SOURCE_DATE_EPOCH", "")
     if not given:
         return datetime.datetime.now(datetime.UTC)
-    if not given.isdecimal():
-        raise UsageError(f"SOURCE_DATE_EPOCH is {given!r}, expected seconds since 1970; unset it")
-    return datetime.datetime.fromtimestamp(int(given), datetime.UTC)
+    with contextlib.suppress(ValueError, OverflowError, OSError):  # a year that there is not
+        if given.isdecimal():
+            return datetime.datetime.fromtimestamp(int(given), datetime.UTC)
+    raise UsageError(f"SOURCE_DATE_EPOCH is {given!r}, expected seconds since 1970; unset it")
 
 
 def _write(out: str, document: str) -> None:
@@ -93,6 +102,8 @@ def _write(out: str, document: str) -> None:
         half.write_text(document)
         half.replace(file)
     except OSError as error:
+        with contextlib.suppress(OSError):
+            half.unlink()
         raise UsageError(
             f"{file} cannot be written ({error.strerror}); give another --out"
         ) from error

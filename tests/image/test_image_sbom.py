@@ -34,4 +34,6 @@ def test_image_sbom_of_no_image(daemon: None, tmp_path: Path) -> None:
     done = jaxpad("sbom", *words)
     assert done.returncode == 2
     assert "cannot be asked what is in it" in done.stderr
+    assert "--help" not in done.stderr
+    assert "Error response from daemon" in done.stderr
     assert not file.exists()
