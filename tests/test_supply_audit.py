@@ -82,8 +82,8 @@ def service() -> Iterator[Service]:
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    for name, lines in PINS.items():
-        text = "".join(f"{line} \\\n    {HASH}\n" for line in lines)
+    for name, named in PINS.items():
+        text = "".join(f"{line} \\\n    {HASH}\n" for line in named)
         (tmp_path / f"{name}.txt").write_text(f"# made by a test\n{text}")
     return tmp_path
 
