@@ -11,13 +11,12 @@ import importlib.util
 import json as json_
 import os
 import sys
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from jaxpad import flags, profiles
+from jaxpad import flags, profiles, whole_file
 from jaxpad.errors import UsageError
 
 
@@ -86,10 +85,7 @@ def _write(file: Path, text: str) -> None:
     """Whole or not at all."""
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(dir=file.parent, prefix=".kernel.")
-        with os.fdopen(handle, "w", encoding="utf-8") as unfinished:
-            unfinished.write(text)
-        Path(name).replace(file)
+        whole_file.write(file, text)
     except OSError as error:
         raise UsageError(
             f"{file} cannot be written ({error.strerror}); set JUPYTER_DATA_DIR to a folder of "

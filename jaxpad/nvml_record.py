@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json as json_
-import os
 import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from jaxpad import nvml
+from jaxpad import nvml, whole_file
 from jaxpad.errors import UsageError
 
 HEAD = """\
@@ -72,12 +71,8 @@ def _lines(table: Mapping[str, Any], path: str = "") -> Iterator[str]:
 
 
 def _write(path: Path, text: str) -> None:
-    whole = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        whole.write_text(text, encoding="utf-8")
-        whole.replace(path)
+        whole_file.write(path, text)
     except OSError as error:
         why = error.strerror or str(error)
         raise UsageError(f"cannot write {path} ({why}); name another file with --out") from error
-    finally:
-        whole.unlink(missing_ok=True)

@@ -6,11 +6,10 @@ collector takes none.
 
 from __future__ import annotations
 
-import os
-import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 
+from jaxpad import whole_file
 from jaxpad.errors import UsageError
 
 Sample = tuple[dict[str, str], float]
@@ -45,21 +44,6 @@ def write(content: str, file: Path) -> None:
     if file.suffix != ".prom":
         raise UsageError(f"--textfile {file}: node_exporter reads only names that end in .prom")
     try:
-        _replace(file, content)
+        whole_file.write(file, content)
     except OSError as error:
         raise UsageError(f"--textfile {file}: {error.strerror or error}; mend it") from None
-
-
-def _replace(file: Path, content: str) -> None:
-    # Not .prom, lest the unfinished file is read; readable by the exporter's user.
-    handle, name = tempfile.mkstemp(dir=file.parent, prefix=f".{file.name}.", suffix=".tmp")
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as unfinished:
-            unfinished.write(content)
-            unfinished.flush()
-            os.fchmod(handle, 0o644)
-            os.fsync(handle)
-        Path(name).replace(file)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise

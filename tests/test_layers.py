@@ -26,6 +26,7 @@ ROWS = (
         "hostlist",
         "textfile",
         "project",
+        "whole_file",
         "pins",
     ),
     ("host", "nvml", "flags", "recorder", "workloads"),

@@ -158,6 +158,11 @@ def test_template_build_takes_the_choices(copies: Copies, name: str) -> None:
     assert f"{found.repository}:0.1.0-{found.base}-cuda{found.cuda}" in done.stdout
 
 
+def test_template_readme_names_the_image_that_build_makes(copies: Copies) -> None:
+    readme = (copies("kubernetes") / "README.md").read_text()
+    assert "--image ghcr.io/acme/my-project:0.1.0-toolbox-cuda13 " in readme
+
+
 def test_template_other_base_is_refused(copies: Copies) -> None:
     done = task(copies("slurm"), ["build", "--base", "toolbox"])
     assert done.returncode == 2

@@ -38,6 +38,7 @@ OWN = {
 ITSELF: dict[str, Any] = {
     "jaxpad_itself": True,
     "project_name": "jaxpad",
+    "image": "jaxpad",
     "base": "toolbox",
     "cuda": "13",
     "toolbox": True,

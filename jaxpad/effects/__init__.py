@@ -13,6 +13,7 @@ from jaxpad.effects._explain import cells, explain, explain_all, told
 from jaxpad.effects._explanation import Answers, Explanation, FlagEffects, Question
 from jaxpad.effects._judge import DEFAULT, NEITHER, Effect, Verdict
 from jaxpad.effects._model import Cell, NoProgramError, Outcome
+from jaxpad.effects._serve import serve
 
 __all__ = [
     "DEFAULT",
@@ -34,5 +35,6 @@ __all__ = [
     "explain_all",
     "fresh",
     "releases",
+    "serve",
     "told",
 ]

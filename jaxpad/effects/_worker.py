@@ -8,9 +8,6 @@ lowered once. An answer is `program`, `broken` (XLA's message) or `usage`.
 from __future__ import annotations
 
 import functools as ft
-import json
-import os
-import signal
 import sys
 import tempfile
 import time
@@ -21,11 +18,11 @@ from typing import Any
 import jax
 
 from jaxpad import aot, gpus, schedule, workloads
+from jaxpad.effects._serve import serve
 from jaxpad.errors import UsageError
 
 # Several workers share the cores; the program is the same however many threads emit it.
 _ONE_CORE = {"xla_gpu_force_compilation_parallelism": 1}
-_GRACE = 10  # seconds that a parent has to end this process itself
 
 
 @dataclass(frozen=True)
@@ -79,15 +76,5 @@ def _untraced(workload: str, error: Exception) -> str:
     return f"{workload} does not trace ({type(error).__name__}: {said}); mend it there"
 
 
-def _serve(pipe: int) -> None:
-    with os.fdopen(pipe, "w", encoding="utf-8") as answers:
-        for line in sys.stdin:
-            request = json.loads(line)
-            signal.alarm(int(request["limit"]) + _GRACE)  # ends a hang that nobody waits for
-            answers.write(f"{json.dumps(_answer(request))}\n")
-            answers.flush()
-            signal.alarm(0)
-
-
 if __name__ == "__main__":
-    _serve(int(sys.argv[1]))
+    serve(int(sys.argv[1]), _answer)

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
-import tempfile
 from collections.abc import Iterable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from jaxpad import whole_file
 from jaxpad.errors import UsageError
 from jaxpad.matrix._model import Build, CellRow, Matrix
 from jaxpad.paths import CONFIGS
@@ -40,11 +39,7 @@ def write(matrix: Matrix, file: Path = FILE) -> None:
     """Put the matrix in a file, whole or not at all. Raises UsageError if it cannot be."""
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
-        number, name = tempfile.mkstemp(dir=file.parent, prefix=f".{file.name}-")
-        with os.fdopen(number, "w", encoding="utf-8") as stream:
-            stream.writelines(_lines(matrix))
-        Path(name).chmod(0o644)
-        Path(name).replace(file)
+        whole_file.write(file, "".join(_lines(matrix)))
     except OSError as error:
         raise UsageError(
             f"{file} cannot be written ({error.strerror}); give another with --out"

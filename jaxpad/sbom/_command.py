@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from jaxpad import engines
+from jaxpad import engines, whole_file
 from jaxpad.engines import Oci
 from jaxpad.errors import UsageError
 from jaxpad.project import project
@@ -97,13 +97,9 @@ def _write(out: str, document: str) -> None:
         sys.stdout.write(document)
         return
     file = Path(out)
-    half = file.with_name(f".{file.name}.half")
     try:
-        half.write_text(document)
-        half.replace(file)
+        whole_file.write(file, document)
     except OSError as error:
-        with contextlib.suppress(OSError):
-            half.unlink()
         raise UsageError(
             f"{file} cannot be written ({error.strerror}); give another --out"
         ) from error

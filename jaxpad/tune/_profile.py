@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import json
-import os
-import tempfile
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from jaxpad import profiles
+from jaxpad import profiles, whole_file
 from jaxpad.errors import UsageError
 from jaxpad.tune._model import Measured
 
@@ -60,15 +58,7 @@ def replace(path: Path, text: str) -> None:
     """Write a file whole or not at all. Raises UsageError where that cannot be."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        number, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-        try:
-            with os.fdopen(number, "w", encoding="utf-8") as file:
-                file.write(text)
-                os.fchmod(file.fileno(), 0o644)
-            Path(name).replace(path)
-        except BaseException:
-            Path(name).unlink(missing_ok=True)
-            raise
+        whole_file.write(path, text)
     except OSError as error:
         raise UsageError(f"{path}: cannot be written ({error.strerror}); give another") from None
 

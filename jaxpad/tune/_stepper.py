@@ -7,9 +7,7 @@ of some steps. It ends with its parent, whose end closes standard input.
 
 from __future__ import annotations
 
-import json
-import os
-import signal
+import functools
 import statistics
 import sys
 import time
@@ -21,11 +19,11 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxpad import workloads
+from jaxpad.effects import serve
 from jaxpad.errors import UsageError
 from jaxpad.tune import _load
 from jaxpad.tune._alike import differs
 
-_GRACE = 10  # seconds that a parent has to end this process itself
 _INTEGERS = 8  # below it: valid as a token, a label or an expert of any model worth a name
 
 
@@ -159,16 +157,5 @@ def _answer(held: dict[str, Stepper], request: dict[str, Any]) -> dict[str, Any]
         return {"failed": f"{type(error).__name__}: {said}"}
 
 
-def _serve(pipe: int) -> None:
-    held: dict[str, Stepper] = {}
-    with os.fdopen(pipe, "w", encoding="utf-8") as answers:
-        for line in sys.stdin:
-            request = json.loads(line)
-            signal.alarm(int(request["limit"]) + _GRACE)  # ends a hang that nobody waits for
-            answers.write(f"{json.dumps(_answer(held, request))}\n")
-            answers.flush()
-            signal.alarm(0)
-
-
 if __name__ == "__main__":
-    _serve(int(sys.argv[1]))
+    serve(int(sys.argv[1]), functools.partial(_answer, {}))

@@ -7,9 +7,6 @@ answer a line in the pipe: `digest`, `memory` and `seconds`, or `broken`, or `us
 from __future__ import annotations
 
 import functools as ft
-import json
-import os
-import signal
 import sys
 import time
 from typing import Any
@@ -17,11 +14,10 @@ from typing import Any
 import jax
 
 from jaxpad import workloads
+from jaxpad.effects import serve
 from jaxpad.errors import UsageError
 from jaxpad.schedule import UnreadableError
 from jaxpad.tune import _emitted
-
-_GRACE = 10  # seconds that a parent has to end this process itself
 
 
 @ft.lru_cache(maxsize=1)
@@ -66,15 +62,5 @@ def _bytes(needs: Any) -> int:
     return int(held + needs.temp_size_in_bytes)
 
 
-def _serve(pipe: int) -> None:
-    with os.fdopen(pipe, "w", encoding="utf-8") as answers:
-        for line in sys.stdin:
-            request = json.loads(line)
-            signal.alarm(int(request["limit"]) + _GRACE)  # ends a hang that nobody waits for
-            answers.write(f"{json.dumps(_answer(request))}\n")
-            answers.flush()
-            signal.alarm(0)
-
-
 if __name__ == "__main__":
-    _serve(int(sys.argv[1]))
+    serve(int(sys.argv[1]), _answer)
