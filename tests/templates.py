@@ -60,13 +60,18 @@ def commit(folder: Path, message: str, tag: str = "") -> None:
         git(folder, "tag", tag)
 
 
+def ours(*under: str) -> set[str]:
+    """This checkout's files, those too that are not committed yet."""
+    words = ("ls-files", "-z", "--cached", "--others", "--exclude-standard", *under)
+    listed = git(HOME, *words).split("\0")
+    return {name for name in listed if name and (HOME / name).exists()}
+
+
 def tagged(to: Path) -> Path:
     """This checkout as a repository of its own, with a tag, as copier reads it."""
-    listed = git(HOME, "ls-files", "-z", "--cached", "--others", "--exclude-standard")
-    for name in filter(None, listed.split("\0")):
-        if (HOME / name).exists():
-            (to / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy2(HOME / name, to / name)
+    for name in ours():
+        (to / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy2(HOME / name, to / name)
     git(to, "init", "--quiet")
     commit(to, "jaxpad", "v1.0.0")
     return to

@@ -104,7 +104,7 @@ each = pytest.mark.parametrize("name", SETS)
 @each
 def test_template_every_file(copies: Copies, name: str) -> None:
     package = SETS[name].get("package", "my_project")
-    passed = {file for file in files(HOME, *WHOLE) if not file.endswith(".jinja")}
+    passed = {file for file in ours(*WHOLE) if not file.endswith(".jinja")}
     own = {f"src/{package}/{file}.py" for file in (*SOURCE, *MORE)}
     there = files(copies(name))
     assert there == passed | ALWAYS | PINS | own | CHOSEN[name]
@@ -112,7 +112,7 @@ def test_template_every_file(copies: Copies, name: str) -> None:
 
 @each
 def test_template_passes_the_toolkit_through(copies: Copies, name: str) -> None:
-    for file in files(HOME, *WHOLE, "tasks.py", "docker/entrypoint", "docker/with-profile"):
+    for file in ours(*WHOLE, "tasks.py", "docker/entrypoint", "docker/with-profile"):
         assert (copies(name) / file).read_bytes() == (HOME / file).read_bytes(), file
 
 
