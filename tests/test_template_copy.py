@@ -10,7 +10,7 @@ import pytest
 
 from helpers import HOME
 from jaxpad.project import read
-from templates import SETS, copy, files, tagged, task
+from templates import SETS, copy, files, ours, tagged, task
 
 # Every file of a copy beyond those that pass through from the folders WHOLE.
 WHOLE = ("jaxpad", "smoke_tests", "configs/profiles", "configs/gpus", "configs/tune")
