@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from jaxpad.tune._model import Pair, Ratio
-from jaxpad.tune._stats import over_starts, ratio, student
+from jaxpad.tune._stats import over_starts, ratio
 from jaxpad.tune._step import Effort
 
 EFFORT = Effort()
@@ -105,10 +105,13 @@ def test_two_starts_are_too_few() -> None:
     assert over_starts([[Pair(1.1, 1.0)]] * 3, 0.99) is not None
 
 
-@pytest.mark.parametrize(
-    ("chance", "freedom", "expected"),
-    [(0.975, 1, 12.706), (0.975, 5, 2.5706), (0.995, 4, 4.6041), (0.9975, 5, 4.7733)],
-)
-def test_student_agrees_with_tables(chance: float, freedom: int, expected: float) -> None:
-    """Abramowitz and Stegun, table 26.10."""
-    assert student(chance, freedom) == pytest.approx(expected, rel=1e-4)
+def test_interval_is_at_least_students() -> None:
+    """Of six starts at 99.5 %: 4.7733 standard errors, Abramowitz and Stegun, table 26.10."""
+    speeds = np.asarray([1.02, 1.05, 0.99, 1.08, 1.03, 1.01])
+    found = over_starts([(Pair(float(speed), 1.0),) for speed in speeds], 0.995)
+    assert found
+    logs = np.log(speeds)
+    half = 4.7733 * np.std(logs, ddof=1) / np.sqrt(6)
+    assert math.log(found.value) == pytest.approx(np.mean(logs))
+    assert math.log(found.low) == pytest.approx(np.mean(logs) - half, rel=1e-3)
+    assert math.log(found.high) == pytest.approx(np.mean(logs) + half, rel=1e-3)

@@ -47,13 +47,14 @@ def over_starts(starts: Sequence[Sequence[Pair]], level: float) -> Ratio | None:
     Student's t on them, since a bootstrap of a handful is too narrow (the same book, 12.5).
     """
     import numpy as np
+    from scipy import stats  # here: JAX brings it, and it takes a second to import
 
     medians = np.asarray([np.median(found) for found in map(_logs, starts) if found])
     if len(medians) < 3:
         return None
     centre = float(np.mean(medians))
     spread = float(np.std(medians, ddof=1)) / math.sqrt(len(medians))
-    half = student(1 - (1 - level) / 2, len(medians) - 1) * spread
+    half = float(stats.t.ppf(1 - (1 - level) / 2, len(medians) - 1)) * spread
     rng = np.random.default_rng(_SEED)
     drawn = rng.choice(medians, size=(RESAMPLES, len(medians)))
     found = _ratio(centre, np.mean(drawn, axis=1), level)
@@ -73,29 +74,3 @@ def _ratio(centre: float, drawn: Any, level: float) -> Ratio:
 
 def _logs(pairs: Sequence[Pair]) -> list[float]:
     return [math.log(pair.baseline / pair.candidate) for pair in counting(pairs)]
-
-
-def student(chance: float, freedom: int) -> float:
-    """The quantile of Student's t for a chance above 0.5, by bisection.
-
-    The distribution function is the finite sum of Abramowitz and Stegun, 26.7.3 and 26.7.4.
-    """
-    low, high = 0.0, 1e6
-    while high - low > 1e-9 * max(1.0, low):
-        middle = (low + high) / 2
-        low, high = (middle, high) if _below(middle, freedom) < chance else (low, middle)
-    return high
-
-
-def _below(t: float, freedom: int) -> float:
-    angle = math.atan(t / math.sqrt(freedom))
-    sine, cosine = math.sin(angle), math.cos(angle)
-    odd = freedom % 2
-    term, total = (cosine, cosine) if odd else (1.0, 1.0)
-    for at in range(3 if odd else 2, freedom - 1, 2):
-        term *= cosine**2 * (at - 1) / at
-        total += term
-    total *= sine
-    if odd:
-        total = 2 / math.pi * (angle + (total if freedom > 1 else 0.0))
-    return 0.5 + total / 2
