@@ -26,7 +26,10 @@ REFUSED = [
     ("description = 3\n", "description is a whole number, expected a string; write it in quotes"),
     ('description = " "\n', "description is empty, expected words"),
     (HEAD + "extend = []\n", "unknown key 'extend'; did you mean extends?"),
-    (HEAD + "zz = 1\n", "unknown key 'zz'; expected description, extends, requires, flag or env"),
+    (
+        HEAD + "zz = 1\n",
+        "unknown key 'zz'; expected description, extends, requires, measured, flag or env",
+    ),
     (HEAD + 'extends = "base"\n', "extends is a string, expected a list of strings"),
     (HEAD + "extends = [1]\n", "extends is a list that holds something else, expected a list"),
     (HEAD + "requires = 1\n", "requires is a whole number, expected a table; write [requires]"),
