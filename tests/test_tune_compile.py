@@ -35,10 +35,11 @@ def asked(words: tuple[str, ...], *options: dict[str, Any]) -> list[str]:
 def stage(
     folder: Path, every: Sequence[dict[str, str]], target: Target | None = None
 ) -> dict[Candidate, Compiled]:
+    """Each candidate in its turn, whichever worker came first; of none, what the study has."""
     with opened(folder, {"a": "test"}) as study:
         candidates = [Candidate.of(one) for one in every]
         compile_all(target or Target(STEP), candidates, effects.Effort(), study, Watcher())
-        return dict(study.compiled)
+        return {one: study.compiled[one] for one in candidates or study.compiled}
 
 
 def test_digest_of_processes() -> None:
@@ -73,10 +74,11 @@ def test_process_flag(tmp_path: Path) -> None:
 
 def test_baseline_in_front(tmp_path: Path) -> None:
     """A candidate that puts the baseline's flag back is the program of no flag at all."""
-    target = Target(STEP, baseline=(f"--{WIDTH}=512",))
-    found = stage(tmp_path, [{}, {WIDTH: "256"}], target)
-    plain, wide = asked((), {}, {WIDTH: 512})
-    assert [one.digest for one in found.values()] == [wide, plain]
+    target = Target(STEP, baseline=(f"--{FAST}=true",))
+    found = stage(tmp_path, [{}, {FAST: "false"}], target)
+    plain, fast = asked((), {}, {FAST: True})
+    assert plain != fast
+    assert [one.digest for one in found.values()] == [fast, plain]
 
 
 def test_fates(tmp_path: Path) -> None:
