@@ -3,23 +3,24 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator
+import dataclasses
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from types import TracebackType
 
 from jaxpad.errors import UsageError
-from jaxpad.nvml import Sampler
 from jaxpad.tune import _load
 from jaxpad.tune._alike import differs
+from jaxpad.tune._gpu import Watch, watch
 from jaxpad.tune._model import Candidate, End, Measured, Pair, Ratio
 from jaxpad.tune._side import Side, SideError
 from jaxpad.tune._stats import counting, over_starts, ratio
 from jaxpad.tune._step import Effort, Step
 
 _EVERY = 4  # pairs between two looks at whether it is worth going on
-# Hardware slowdown, software and hardware thermal slowdown, power brake (nvml.h). The power cap
-# is not among them: a large GPU runs at it all day.
-_SLOWED = 0x8 | 0x20 | 0x40 | 0x80
+_LOOKS = 2  # at a confirmation, the second with twice the starts
+_ONE_CORE = 1.25  # cores in use, up to which a step is taken to keep to one
 
 
 class _WrongError(Exception):
@@ -28,12 +29,25 @@ class _WrongError(Exception):
 
 @dataclass
 class _Duel:
-    """Both processes, fed, and how many steps a turn has."""
+    """Both processes, fed, and how many steps a turn has.
+
+    `cores` is empty where a side needs several at once: both then run wherever the kernel likes.
+    """
 
     base: Side
     other: Side
     steps: int
     limit: float
+    cores: tuple[int, ...] = ()
+
+    def place(self, pair: int) -> tuple[int, ...]:
+        """The core on which both turns of a pair run: the next one after each four pairs."""
+        return self.cores and (self.cores[pair // 4 % len(self.cores)],)
+
+    def order(self, pair: int) -> tuple[Side, Side]:
+        """A B, B A, B A, A B, and so on (Thue and Morse): no drift favours a side for long."""
+        turned = pair.bit_count() % 2
+        return (self.other, self.base) if turned else (self.base, self.other)
 
 
 class Bench:
@@ -49,11 +63,11 @@ class Bench:
         self._step, self._effort, self._watcher = step, effort, watcher
         self._base: Side | None = None
         self._steps, self._took = 1, 0.0
-        self._sampler = None if step.platform == "cpu" else Sampler()
+        self._gpu: Watch | None = None
 
     def __enter__(self) -> Bench:
-        if self._sampler:
-            self._sampler.start()
+        if self._step.platform != "cpu":
+            self._gpu = watch(self._step).__enter__()
         try:
             self._baseline(0)
         except BaseException:
@@ -68,8 +82,8 @@ class Bench:
         traceback: TracebackType | None,
     ) -> None:
         self._drop()
-        if self._sampler:
-            self._sampler.stop()
+        if self._gpu:
+            self._gpu.__exit__(None, None, None)
 
     def measure(
         self, candidate: Candidate, digest: str, *, seed: int, best: Ratio | None
@@ -90,28 +104,43 @@ class Bench:
         return Measured(candidate, digest, end, found, tuple(pairs), startup, reason, seed)
 
     def confirm(self, candidate: Candidate, digest: str, *, seed: int) -> Measured:
-        """The same afresh: new processes several times, other inputs each, never stopped."""
+        """The same afresh: new processes several times, other inputs each, never stopped.
+
+        Twice as many where the first ones speak for the candidate and do not prove it: the
+        error that is allowed is shared by the two looks.
+        """
         self._drop()  # a third process would want memory too
-        starts: list[tuple[Pair, ...]] = []
-        startup, reason, end = 0.0, "", End.MEASURED
-        for at in range(self._effort.starts):
-            pairs: list[Pair] = []
-            starts.append(())
-            with self._open(Candidate()) as base, self._open(candidate) as other:
-                try:
-                    self._feed_base(base, seed + at)
-                    duel, startup = self._meet(base, other, seed + at)
-                    end, reason = self._pairs(duel, pairs, None)
-                except _WrongError as error:
-                    end, reason = End.WRONG, str(error)
-                except SideError as error:
-                    end, reason = End.FAILED, str(error)
-            starts[-1] = tuple(pairs)
-            if end is not End.MEASURED:
+        starts: list[Measured] = []
+        found: Ratio | None = None
+        for look in range(_LOOKS):
+            while len(starts) < self._effort.starts * (look + 1):
+                starts.append(self._start(candidate, digest, seed + len(starts)))
+                if starts[-1].end is not End.MEASURED:
+                    return _joined(starts, None, seed)
+            found = over_starts([one.pairs for one in starts], self._level)
+            if found is None or found.faster or found.value <= 1.0:
                 break
-        whole = over_starts(starts, self._effort.confirm_level) if end is End.MEASURED else None
-        every = tuple(pair for pairs in starts for pair in pairs)
-        return Measured(candidate, digest, end, whole, every, startup, reason, seed)
+        return _joined(starts, found, seed)
+
+    @property
+    def _level(self) -> float:
+        """The interval's level at each look, for `confirm_level` over all of them."""
+        return 1 - (1 - self._effort.confirm_level) / _LOOKS
+
+    def _start(self, candidate: Candidate, digest: str, seed: int) -> Measured:
+        """Both processes anew, and their pairs."""
+        pairs: list[Pair] = []
+        startup, reason, end = 0.0, "", End.MEASURED
+        with self._open(Candidate()) as base, self._open(candidate) as other:
+            try:
+                self._feed_base(base, seed)
+                duel, startup = self._meet(base, other, seed)
+                end, reason = self._pairs(duel, pairs, None)
+            except _WrongError as error:
+                end, reason = End.WRONG, str(error)
+            except SideError as error:
+                end, reason = End.FAILED, str(error)
+        return Measured(candidate, digest, end, None, tuple(pairs), startup, reason, seed)
 
     def _baseline(self, seed: int) -> Side:
         """The kept process, started if there is none, with the inputs of this seed."""
@@ -149,7 +178,23 @@ class Bench:
         if said := differs(other.results, base.results):
             raise _WrongError(said)
         limit = self._limit(self._steps, max(self._took, answer["took"]))
-        return _Duel(base, other, self._steps, limit), answer["done"] - other.begun
+        cores = self._cores((base, other), limit)
+        return _Duel(base, other, self._steps, limit, cores), answer["done"] - other.begun
+
+    def _cores(self, sides: Sequence[Side], limit: float) -> tuple[int, ...]:
+        """The cores to take in turn, where no side keeps more than one busy; else none.
+
+        Of two cores one is often slower for seconds, by what its sibling or a neighbour on the
+        same host does. Left to the kernel, one side may have the slow one for a whole start.
+        """
+        if self._step.platform != "cpu":
+            return ()
+        used = [load["own"] / load["wall"] for load in self._loads(sides, limit)]
+        return tuple(sorted(os.sched_getaffinity(0))) if max(used) < _ONE_CORE else ()
+
+    def _loads(self, sides: Sequence[Side], limit: float) -> Iterator[Mapping[str, float]]:
+        for side in sides:
+            yield side.turn(self._steps, limit)["load"]
 
     def _limit(self, steps: int, took: float) -> float:
         return 20 + 20 * (steps + 2) * took
@@ -165,20 +210,19 @@ class Bench:
                     f"{len(pairs) - len(good)} of {len(pairs)} pairs were disturbed, the last "
                     f"since it {why}; try again when the machine is at rest"
                 )
-            pair = self._pair(duel, first=len(pairs) % 2 == 0)
+            pair = self._pair(duel, len(pairs))
             pairs.append(pair)
             self._watcher(pair)
             if bar is not None and not pair.disturbed and self._hopeless(pairs, bar):
                 return End.STOPPED, ""
         return End.MEASURED, ""
 
-    def _pair(self, duel: _Duel, *, first: bool) -> Pair:
-        """A turn of each, the baseline's first or last."""
-        order = (duel.base, duel.other) if first else (duel.other, duel.base)
+    def _pair(self, duel: _Duel, number: int) -> Pair:
+        """A turn of each."""
         turns = {}
-        for side in order:
+        for side in duel.order(number):
             try:
-                turns[side] = side.turn(duel.steps, duel.limit)
+                turns[side] = side.turn(duel.steps, duel.limit, duel.place(number))
             except SideError as error:
                 if side is not duel.base:
                     raise
@@ -187,19 +231,8 @@ class Bench:
         why = [_load.disturbed(turn["load"], self._effort.waiting) for turn in turns.values()]
         span = sum(turn["load"]["wall"] for turn in turns.values())
         base, other = turns[duel.base]["seconds"], turns[duel.other]["seconds"]
-        return Pair(base, other, next(filter(None, [*why, self._slowed(span)]), ""))
-
-    def _slowed(self, span: float) -> str:
-        """Whether a GPU said during the last `span` seconds that it slows down."""
-        if self._sampler is None:
-            return ""
-        for gpu in self._sampler.trace().gpus:
-            bits = gpu.columns["throttle_bits"]
-            since = gpu.time_s[-1] - span if gpu.time_s else 0.0
-            for at, held in zip(gpu.time_s, bits, strict=True):
-                if at >= since and held is not None and int(held) & _SLOWED:
-                    return "the GPU was throttled"
-        return ""
+        why += [self._gpu.disturbed(span, len(turns))] if self._gpu else []
+        return Pair(base, other, next(filter(None, why), ""))
 
     def _hopeless(self, pairs: list[Pair], bar: float) -> bool:
         count = len(counting(pairs))
@@ -220,3 +253,9 @@ class Bench:
         if self._base is not None:
             self._base.close()
             self._base = None
+
+
+def _joined(starts: Sequence[Measured], found: Ratio | None, seed: int) -> Measured:
+    """All starts as one measurement, which ended as the last did."""
+    pairs = tuple(pair for one in starts for pair in one.pairs)
+    return dataclasses.replace(starts[-1], ratio=found, pairs=pairs, seed=seed)

@@ -179,9 +179,9 @@ class Run:
         )
 
     def _confirm(self, board: Board, meter: Meter) -> None:
-        """The best one again, unless no interval lies above 1.0."""
-        best = board.best
-        if best is None or best.ratio is None or not best.ratio.faster:
+        """The best one again, unless it is behind the baseline."""
+        best = board.finalist
+        if best is None or best.ratio is None or best.ratio.value <= 1.0:
             return
         before = self.study.confirmed.get(best.digest)
         if before and before.end is not End.DISTURBED:

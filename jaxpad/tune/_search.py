@@ -50,8 +50,21 @@ class Board:
     @property
     def best(self) -> Measured | None:
         """The program that is furthest ahead of the baseline, measured to the end."""
-        done = [one for one in self.measured.values() if one.end is End.MEASURED and one.ratio]
-        return max(done, key=lambda one: one.ratio.value if one.ratio else 0, default=None)
+        return max(self._done, key=_speed, default=None)
+
+    @property
+    def _done(self) -> list[Measured]:
+        return [one for one in self.measured.values() if one.end is End.MEASURED and one.ratio]
+
+    @property
+    def finalist(self) -> Measured | None:
+        """Of the programs that cannot be told from the best, the one with the fewest flags."""
+        best = self.best
+        if best is None or best.ratio is None:
+            return None
+        low = best.ratio.low
+        alike = [one for one in self._done if _speed(one) >= low]
+        return min(alike, key=lambda one: (len(one.candidate.flags), -_speed(one)))
 
     def value(self, candidate: Candidate) -> float | None:
         """A candidate's speed-up where it is known, None where it is not or there is none."""
@@ -205,6 +218,10 @@ def _tell(study: optuna.Study, board: Board, one: Candidate) -> None:
     known = study.get_trials(deepcopy=False)
     if all(trial.params != params for trial in known):
         study.add_trial(optuna.trial.create_trial(params=params, distributions=spread, value=value))
+
+
+def _speed(one: Measured) -> float:
+    return one.ratio.value if one.ratio else 0.0
 
 
 def _rank(one: Candidate) -> tuple[Any, ...]:

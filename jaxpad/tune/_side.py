@@ -10,7 +10,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -76,9 +76,9 @@ class Side:
         with np.load(self._file) as held:
             return [held[name] for name in held.files]
 
-    def turn(self, steps: int, limit: float) -> dict[str, Any]:
-        """Have it run. Raises SideError."""
-        return self.ask({"ask": "turn", "steps": steps}, limit)
+    def turn(self, steps: int, limit: float, cores: Sequence[int] = ()) -> dict[str, Any]:
+        """Have it run, on these cores alone if any are named. Raises SideError."""
+        return self.ask({"ask": "turn", "steps": steps, "cores": list(cores)}, limit)
 
     def ask(self, request: Mapping[str, Any], limit: float) -> dict[str, Any]:
         """The answer to a request. Raises SideError, or UsageError for the step."""

@@ -7,10 +7,13 @@ of some steps. It ends with its parent, whose end closes standard input.
 
 from __future__ import annotations
 
+import contextlib
 import functools
+import os
 import statistics
 import sys
 import time
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -38,10 +41,13 @@ class Stepper:
         self._program = found.program(found.mesh(devices))
         self._name = workload
         self._host: list[np.ndarray[Any, Any]] = []
+        self._kept: Any = None  # arguments on the devices that the last turn left whole
+        self._allowed = os.sched_getaffinity(0)
 
     def feed(self, seed: int, file: Path) -> dict[str, Any]:
         """New arguments; how long the second call took and when the first was done."""
         rng = np.random.default_rng(seed)
+        self._kept = None
         self._host = [_draw(rng, like) for like in jax.tree.leaves(self._program.args)]
         first = self._results()
         done = time.monotonic()
@@ -59,15 +65,17 @@ class Stepper:
         np.savez(file, *first)
         return {"done": done, "took": took}
 
-    def turn(self, steps: int) -> dict[str, Any]:
+    def turn(self, steps: int, cores: Sequence[int]) -> dict[str, Any]:
         """Seconds a step, the median; two steps before them are not timed."""
-        args = self._args()
+        _stay_on(cores or self._allowed)
+        args = begun = self._kept or self._args()
         for _ in range(2):
             args = self._call(args)[0]
         before, taken = _load.now(), []
         for _ in range(steps):
             args, seconds = self._call(args)
             taken.append(seconds)
+        self._kept = args if args is begun else None  # else the step gives some away
         return {"seconds": statistics.median(taken), "load": _load.between(before, _load.now())}
 
     def _args(self) -> Any:
@@ -96,6 +104,13 @@ def _fed_on(args: Any, results: Any) -> Any:
             if _shapes(one) == _shapes(part) and not any(map(_gone, others)):
                 return (*args[:at], part, *args[at + 1 :])
     return None
+
+
+def _stay_on(cores: Iterable[int]) -> None:
+    """All threads there are, XLA's too, on these cores; those to come inherit it."""
+    for task in Path("/proc/self/task").iterdir():
+        with contextlib.suppress(ProcessLookupError):  # it has ended
+            os.sched_setaffinity(int(task.name), cores)
 
 
 def _leaves(tree: Any) -> list[Any]:
@@ -146,7 +161,7 @@ def _plain(leaf: Any) -> np.ndarray[Any, Any]:
 def _answer(held: dict[str, Stepper], request: dict[str, Any]) -> dict[str, Any]:
     try:
         if request["ask"] == "turn":
-            return held["step"].turn(request["steps"])
+            return held["step"].turn(request["steps"], request["cores"])
         if "step" not in held:
             held["step"] = Stepper(request["workload"], request["platform"])
         return held["step"].feed(request["seed"], Path(request["file"]))
