@@ -2,13 +2,15 @@
 
     python -m docs.pictures
 
-The nodes are made up (tests/report_nodes.py): rates such as boards give, over no GPU. Each
-picture says so in its lowest line. Needs requirements/dev.txt and Chromium.
+Two are of real runs (docs/examples): the suite on a GPU, the tuner on a CPU. The nodes are made up
+(tests/report_nodes.py): rates such as boards give, over no GPU. Each picture says which in its
+lowest line. Needs requirements/dev.txt and Chromium.
 """
 
 from __future__ import annotations
 
 import io
+import json
 import shutil
 import sys
 import tempfile
@@ -18,9 +20,10 @@ from pathlib import Path
 from PIL import Image
 from playwright.sync_api import Browser, sync_playwright
 
-from jaxpad import fleet
+from jaxpad import fleet, tune
 from jaxpad.paths import HOME
-from jaxpad.report import write
+from jaxpad.report import from_json, traces_from_json, write
+from jaxpad.tune._html import to_html
 
 sys.path.append(str(HOME / "tests"))
 import fleet_nodes as made
@@ -28,7 +31,11 @@ from test_report_samples import SHAPES, trace_of
 
 FOLDER = HOME / "docs" / "images"
 WIDTH, HEIGHT, COLOURS = 1200, 760, 96
-LABEL = "A made-up node, to show the page: no GPU was measured"
+MADE_UP = "A made-up node, to show the page: no GPU was measured"
+TUNED = "A real run: the shipped CPU space, a small MLP's training step, 26 November 2026"
+REAL = "A real run: one NVIDIA H200, jax 0.11.2, 26 November 2026"
+FILES = ("smoke.json", "traces.json")
+EXAMPLE = HOME / "docs" / "examples" / "smoke-h200"
 # Fixed to the foot of the window, over whatever the page has there.
 STRIP = """label => {
   const strip = document.createElement("div");
@@ -56,18 +63,41 @@ def fleet_page(root: Path) -> Path:
     return fleet.write(fleet.merge(nodes), root / "fleet")["fleet.html"]
 
 
-# A page more is a line more: the name of its picture, and what makes it in a folder.
-PAGES: dict[str, Callable[[Path], Path]] = {"report": report, "fleet": fleet_page}
+def real(root: Path) -> Path:
+    """The report of the run that is kept."""
+    told, traced = (json.loads((EXAMPLE / name).read_text()) for name in FILES)
+    return write(from_json(told), root / "real", traces_from_json(traced))["report.html"]
 
 
-def taken(browser: Browser, page: Path) -> bytes:
-    """The first screen of a page as a PNG of few colours."""
+def tuned(root: Path) -> Path:
+    """The tuner's report that is kept, made anew."""
+    told = tune.from_json(json.loads((EXAMPLE.parent / "tune-cpu/tune.json").read_text()))
+    page = root / "tune.html"
+    page.write_text(to_html(told))
+    return page
+
+
+# A page more is a line more: the name of its picture, what makes it in a folder, what it shows,
+# and the heading that it begins with, "" for the page's top.
+PAGES: dict[str, tuple[Callable[[Path], Path], str, str]] = {
+    "report": (report, MADE_UP, ""),
+    "report-h200": (real, REAL, "Rates"),
+    "fleet": (fleet_page, MADE_UP, ""),
+    "tune-cpu": (tuned, TUNED, "Every distinct program"),
+}
+
+
+def taken(browser: Browser, page: Path, label: str, heading: str) -> bytes:
+    """One screen of a page as a PNG of few colours."""
     context = browser.new_context(
         offline=True, color_scheme="light", viewport={"width": WIDTH, "height": HEIGHT}
     )
     tab = context.new_page()
     tab.goto(page.as_uri())
-    tab.evaluate(STRIP, LABEL)
+    if heading:
+        found = tab.get_by_role("heading", name=heading, exact=True)
+        found.evaluate("one => window.scrollTo(0, one.getBoundingClientRect().top - 16)")
+    tab.evaluate(STRIP, label)
     shot = Image.open(io.BytesIO(tab.screenshot()))
     context.close()
     small = io.BytesIO()
@@ -80,8 +110,9 @@ def main() -> None:
     with sync_playwright() as playwright, tempfile.TemporaryDirectory() as folder:
         path = shutil.which("chromium") or playwright.chromium.executable_path
         browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
-        for name, make in PAGES.items():
-            (FOLDER / f"{name}.png").write_bytes(taken(browser, make(Path(folder))))
+        for name, (make, label, heading) in PAGES.items():
+            shot = taken(browser, make(Path(folder)), label, heading)
+            (FOLDER / f"{name}.png").write_bytes(shot)
         browser.close()
 
 

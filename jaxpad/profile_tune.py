@@ -156,7 +156,7 @@ def _plan(options: Options) -> _Plan:
         "jaxlib": version,
         "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
         "seed": options.seed,
-        "baseline": against.name if against else "",
+        "baseline": Path(against.name).name if against else "",  # no path of this machine
         "baseline_flags": " ".join(words),
     }
     name = options.name or _slug(options.workload)

@@ -18,7 +18,9 @@ from jaxpad.verdict import Verdict
 from test_health_machine import H100, SHOWN, Machine, first, judged, seen
 
 
-@pytest.mark.parametrize("scenario", [H100, "a100-mig", "l4", "rtx-4090", "gb200", "wsl"])
+@pytest.mark.parametrize(
+    "scenario", [H100, "recorded-h200", "a100-mig", "l4", "rtx-4090", "gb200", "wsl"]
+)
 def test_well(scenario: str) -> None:
     found = judged(seen(scenario))
     assert {one.verdict for one in found.values()} == {Verdict.PASS, Verdict.NOT_APPLICABLE}
@@ -42,6 +44,8 @@ def test_same_findings_each_time() -> None:
         ("old-driver", "rows"),
         ("a100-mig", "rows"),  # the parent of slices
         ("l4", "peers"),
+        ("recorded-h200", "nvlink"),  # passed through to a virtual machine
+        ("recorded-h200", "fabric"),
     ],
 )
 def test_not_applicable_where_the_model_has_none(scenario: str, question: str) -> None:

@@ -54,6 +54,7 @@ def played(path: Path) -> Snapshot:
     "scenario",
     [
         "healthy-h100-sxm",
+        "recorded-h200",
         "a100-mig",
         "l4",
         "rtx-4090",

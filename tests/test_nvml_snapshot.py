@@ -15,7 +15,10 @@ import nvml_double as double
 from jaxpad import gpus, nvml
 from jaxpad.nvml import GpuState, Reading
 
-WELL = ("healthy-h100-sxm", "a100-mig", "l4", "rtx-4090", "gb200", "wsl", "old-driver")
+WELL = (
+    *("healthy-h100-sxm", "recorded-h200", "a100-mig", "l4", "rtx-4090", "gb200", "wsl"),
+    "old-driver",
+)
 UNSUPPORTED = "NVMLError_NotSupported"
 MISSING = "NVMLError_FunctionNotFound"
 
@@ -55,6 +58,7 @@ def test_json_and_back(scenario: str) -> None:
     ("scenario", "name"),
     [
         ("healthy-h100-sxm", "h100-sxm"),
+        ("recorded-h200", "h200"),
         ("a100-mig", "a100-sxm-40"),
         ("l4", "l4"),
         ("rtx-4090", "rtx-4090"),

@@ -110,6 +110,7 @@ def test_against(folder: Path, bench: Bench, tmp_path: Path) -> None:
     wanted = options(folder, out=str(tmp_path / "other"), against=str(base))
     assert profile_tune.profile_tune(wanted) == 0
     profile = profiles.load(tmp_path / "other/mlp.toml")
+    assert dict(profile.measured)["baseline"] == "base.toml"  # the file's folder is nobody's
     assert [flag.name for flag in profile.flags] == ["xla_cpu_ftz", WIDTH]
     assert profiles.environment(profile) == {"A_B": "1"}
 

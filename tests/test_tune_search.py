@@ -94,6 +94,17 @@ def test_few_are_all_measured(tmp_path: Path) -> None:
     assert dict(found.winner.flags)["b"] == "2"
 
 
+def test_flags_that_add_nothing_are_left_out(tmp_path: Path) -> None:
+    """Of programs that are as good as the best, the one with the fewest flags is confirmed."""
+    for seed in range(5):
+        bench = TableBench({("a", "1"): 1.1})
+        with run(tmp_path / str(seed), bench, flags={"a": ("1",), "b": ("1", "2")}, seed=seed) as (
+            one,
+            _,
+        ):
+            assert one.go().winner == Candidate.of({"a": "1"})
+
+
 def test_nothing_beats(tmp_path: Path) -> None:
     bench = TableBench({("a", "1"): 0.99})
     found = tuned(tmp_path, bench)

@@ -30,7 +30,8 @@ class Entry:
 
     @property
     def gate(self) -> float | None:
-        return self.judgement.gate if self.judgement else None
+        """The least that passes; None where none is set, which a bound of 0 says, too."""
+        return (self.judgement.gate or None) if self.judgement else None
 
     @property
     def share(self) -> float | None:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 FEW = 16  # distinct programs that are all measured
 SHARE = 3  # by default at most one measurement for so many candidates
 FINALISTS = 1  # measured again afresh: more would name a chance winner more often
+ALIKE = 0.005  # a speed-up this much smaller is as good: no measurement here tells them apart
 STALLED = 100  # proposals in a row that bring no new program
 
 Measure = Callable[[Candidate, str, Ratio | None], Measured]
@@ -58,12 +59,11 @@ class Board:
 
     @property
     def finalist(self) -> Measured | None:
-        """Of the programs that cannot be told from the best, the one with the fewest flags."""
+        """The best; of programs that are as good as that, the one with the fewest flags."""
         best = self.best
-        if best is None or best.ratio is None:
+        if best is None:
             return None
-        low = best.ratio.low
-        alike = [one for one in self._done if _speed(one) >= low]
+        alike = [one for one in self._done if _speed(one) >= _speed(best) * (1 - ALIKE)]
         return min(alike, key=lambda one: (len(one.candidate.flags), -_speed(one)))
 
     def value(self, candidate: Candidate) -> float | None:
