@@ -27,11 +27,11 @@ class Effort:
 
     A turn lasts about `turn_s` seconds and is `pairs` times taken by each side, or fewer where
     the candidate is stopped early, which is not before `least`. A confirmation has `starts` new
-    processes of each side with `start_pairs` pairs in each. `level` and `confirm_level` are
-    the two-sided levels of the intervals. `spare` is how many pairs may be disturbed for each
-    one that is wanted, `waiting` the share of a turn that threads may wait for a core that
-    others have: a turn's median does not move before half of its steps are hit. A step of more
-    than `slowest_s` is refused; `starting_s` limits a start.
+    processes of each side with `start_pairs` pairs in each, or twice as many. `level` and
+    `confirm_level` are the two-sided levels of the intervals. `spare` is how many pairs may be
+    disturbed for each one that is wanted, `waiting` the share of a turn that threads may wait
+    for a core that others have: a turn's median does not move before half of its steps are hit.
+    A step of more than `slowest_s` is refused; `starting_s` limits a start.
     """
 
     turn_s: float = 0.05
