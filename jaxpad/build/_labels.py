@@ -41,8 +41,13 @@ def base_name(options: Options, home: Path) -> str:
 
 
 def pinned(options: Options, home: Path) -> dict[str, str]:
-    """The JAX that the pins have for the newest Python: what a wheels base will hold."""
-    text = (home / f"requirements/jax-cuda{options.major}.txt").read_text()
+    """The JAX that the pins have for the newest Python: what a wheels base will hold.
+
+    What a toolbox base holds only a build knows. A project on one has no pins for a base: its
+    CPU's are near enough for a dry run.
+    """
+    of_base = home / f"requirements/jax-cuda{options.major}.txt"
+    text = (of_base if of_base.is_file() else home / "requirements/cpu.txt").read_text()
     pins = re.findall(r"^(jax|jaxlib)==(\S+)", text, re.MULTILINE)
     return dict(pins)  # the newest comes last
 

@@ -12,7 +12,7 @@ from types import TracebackType
 from jaxpad.errors import UsageError
 from jaxpad.tune import _load
 from jaxpad.tune._alike import differs
-from jaxpad.tune._gpu import Watch, watch
+from jaxpad.tune._gpu import Watch, gpus_of, watched
 from jaxpad.tune._model import Candidate, End, Measured, Pair, Ratio
 from jaxpad.tune._side import Side, SideError
 from jaxpad.tune._stats import counting, over_starts, ratio
@@ -64,10 +64,11 @@ class Bench:
         self._base: Side | None = None
         self._steps, self._took = 1, 0.0
         self._gpu: Watch | None = None
+        self._held = contextlib.ExitStack()
 
     def __enter__(self) -> Bench:
         if self._step.platform != "cpu":
-            self._gpu = watch(self._step).__enter__()
+            self._gpu = self._held.enter_context(watched(gpus_of(self._step)))
         try:
             self._baseline(0)
         except BaseException:
@@ -82,8 +83,7 @@ class Bench:
         traceback: TracebackType | None,
     ) -> None:
         self._drop()
-        if self._gpu:
-            self._gpu.__exit__(None, None, None)
+        self._held.close()
 
     def measure(
         self, candidate: Candidate, digest: str, *, seed: int, best: Ratio | None

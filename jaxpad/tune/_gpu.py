@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
-from collections.abc import Iterable
-from types import TracebackType
+from collections.abc import Iterable, Iterator
 
 from jaxpad import survey, workloads
 from jaxpad.nvml import GpuTrace, Sampler
@@ -19,23 +19,10 @@ _SLOWED = 0x8 | 0x20 | 0x40 | 0x80
 
 
 class Watch:
-    """Samples the GPUs that the step computes on, from `__enter__` on; asks who is on them."""
+    """Sees the GPUs that the step computes on, by NVML's index, through a sampler that runs."""
 
-    def __init__(self, gpus: Iterable[int]) -> None:
-        self._gpus = frozenset(gpus)  # by NVML's index
-        self._sampler = Sampler()
-
-    def __enter__(self) -> Watch:
-        self._sampler.start()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self._sampler.stop()
+    def __init__(self, gpus: Iterable[int], sampler: Sampler) -> None:
+        self._gpus, self._sampler = frozenset(gpus), sampler
 
     def disturbed(self, span: float, ours: int) -> str:
         """Why the last `span` seconds do not count, or nothing; `ours` processes are our own."""
@@ -56,15 +43,22 @@ class Watch:
         return (gpu for index, gpu in enumerate(seen) if index in self._gpus)
 
 
-def watch(step: Step) -> Watch:
-    """The watch over the GPUs of a step: those that CUDA counts first, in NVML's list.
+@contextlib.contextmanager
+def watched(gpus: Iterable[int]) -> Iterator[Watch]:
+    """A watch over these GPUs of NVML's list."""
+    with Sampler() as sampler:
+        yield Watch(gpus, sampler)
+
+
+def gpus_of(step: Step) -> tuple[int, ...]:
+    """The GPUs of a step in NVML's list: those that CUDA counts first.
 
     Where CUDA's list cannot be held to NVML's, all that are visible to us.
     """
     found = survey.look(os.environ)
     ordinals = range(workloads.load(step.workload).count)
     matched = [each.gpu.index for each in found.match(ordinals) if each.gpu]
-    return Watch(matched or found.visible)
+    return tuple(sorted(matched or found.visible))
 
 
 def _slowed(gpu: GpuTrace, span: float) -> bool:
