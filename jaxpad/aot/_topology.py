@@ -36,7 +36,7 @@ def topology(gpu: GpuDescription, devices: int | str = 1) -> TopologyDescription
     text = text_proto(gpu, _known_figures().__contains__)
     try:
         return topologies.get_topology_desc(platform="cuda", target_config=text, topology=shape)
-    except NotImplementedError:
+    except NotImplementedError:  # JAX's own word for a platform without a topology
         raise UsageError(
             "JAX did not start its CUDA plugin, since it looks for CUDA's libraries first; "
             "set JAX_PLATFORMS=cpu before JAX is imported"

@@ -42,11 +42,15 @@ def _hidden(words: Iterable[str], clean: bytes) -> frozenset[str]:
     )
 
 
+class _NoFormError(Exception):
+    """A whole message, which no compile option can carry: it goes by XLA_FLAGS alone."""
+
+
 def _options(clean: bytes, given: bytes) -> dict[str, Any] | None:
     """The options that differ; None where one has no form as a compile option."""
     try:
         return dict(_differing(decode(clean), decode(given)))
-    except NotImplementedError:
+    except _NoFormError:
         return None
 
 
@@ -59,7 +63,7 @@ def _differing(clean: Any, given: Any) -> Iterator[tuple[str, Any]]:
 def _spelled(field: FieldDescriptor, value: Any) -> Any:
     """Compile options take bool, int, float and str; an enum and a list by their names."""
     if field.message_type is not None:
-        raise NotImplementedError
+        raise _NoFormError
     if field.is_repeated:
         return ",".join(str(_one(field, each)) for each in value)
     return _one(field, value)

@@ -26,6 +26,10 @@ METRICS = {
 }
 
 
+class NoGpmError(Exception):
+    """The driver has the performance monitor and this GPU has not."""
+
+
 class Gpm:
     """The performance monitor of one GPU, read at intervals."""
 
@@ -41,7 +45,7 @@ class Gpm:
     def _start(self) -> None:
         support = self.nvml.nvmlGpmQueryDeviceSupport(self.handle)
         if not support.isSupportedDevice:
-            raise NotImplementedError("this GPU has no GPM: Hopper and newer have")
+            raise NoGpmError("this GPU has no GPM: Hopper and newer have")
         self._samples = [self.nvml.nvmlGpmSampleAlloc() for _ in range(2)]
         self._asked = self.nvml.c_nvmlGpmMetricsGet_t()  # 19 kB: made once
         self._asked.version = self.nvml.NVML_GPM_METRICS_GET_VERSION

@@ -153,6 +153,7 @@ def _mapping(reader: Reader) -> Reader:
     exact = _scalar(dict)
 
     def read(value: Any) -> Any:
+        """Every entry read; a misfit names the entry."""
         entries, found, name = exact(value).items(), {}, ""
         try:
             for name, each in entries:

@@ -96,6 +96,7 @@ class _Follower:
         self._uncollected = ""
 
     def results(self) -> Iterator[CheckResult]:
+        """Each check's result as soon as there is one; at the end those that never answered."""
         for event in self._child.events():
             yield from self._take(event)
         ending = self._child.ending()

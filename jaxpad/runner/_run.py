@@ -49,6 +49,7 @@ class _Run:
         self._started = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
 
     def report(self) -> Report:
+        """Run every file; the whole report, also of a run that a signal cut short."""
         try:
             with tempfile.TemporaryDirectory(prefix="jaxpad-") as folder:
                 self._tell()

@@ -48,6 +48,7 @@ class _Count:
     whole: bool = True
 
     def add(self, inside: Computation, one: Any) -> None:
+        """Count one instruction of a computation in FLOPs of its unit."""
         if one.opcode in PRODUCTS:
             self.found[_unit(inside, one)] += _dot(inside, one)
         elif one.opcode == "convolution":

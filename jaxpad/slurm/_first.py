@@ -68,6 +68,7 @@ def _taker(
     plan: Plan, found: First, told: Told, unreported: dict[str, Ending]
 ) -> Callable[[str, Ending], None]:
     def ended(name: str, ending: Ending) -> None:
+        """Take the node's own report, or keep how it ended without one."""
         verdict = landed(plan.nodes / name)
         if verdict:
             _take(name, verdict, ending, found, told)

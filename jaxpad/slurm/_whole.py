@@ -45,6 +45,7 @@ class _Run:
         self._second: Second | None = None
 
     def go(self) -> None:
+        """The suite on every node, then one run over those that passed."""
         first(self._plan, self._choice, self._found, self._told, self._patience)
         passed = set(self._found.passed())
         nodes = tuple(node for node in self._choice.tested if node.name in passed)
@@ -74,6 +75,7 @@ class _Run:
             self._told.say(f"could not cancel our jobs ({error}); scancel --name={self._plan.name}")
 
     def answer(self) -> Whole:
+        """What came of both, merged."""
         found = fleet.merge(
             self._plan.nodes, expected=self._choice.names, not_tested=self._found.not_tested
         )

@@ -77,6 +77,8 @@ def _all_at_once(seats: list[_Seat], batches: int) -> list[list[Batch]]:
     barrier, have = threading.Barrier(len(seats)), [0] * len(seats)
 
     def work(place: int) -> list[Batch]:
+        """One seat's batches, until every seat has enough."""
+
         def enough(count: int) -> bool:
             have[place] = count
             return min(have) >= batches + 2  # the first and the last may not count
