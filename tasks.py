@@ -126,10 +126,19 @@ def site(_c: Context, out: str = "site", serve: bool = False) -> None:
     perform("site", locals())
 
 
-@command(help={"k": "only the tests this expression names"})
-def test(_c: Context, k: str = "") -> None:
+@command(
+    help={
+        "k": "only the tests this expression names",
+        "quick": "leave out what takes over a second: containers, Slurm, browsers, the compiler",
+        "jax-only": "only what another JAX can change, for a second Python",
+        "workers": "how many tests run at a time; default: one more than there are cores",
+    }
+)
+def test(
+    _c: Context, k: str = "", quick: bool = False, jax_only: bool = False, workers: int = 0
+) -> None:
     """Run the project's own tests."""
-    call("upkeep:test", HOME, select=k)
+    call("upkeep:test", HOME, select=k, quick=quick, jax_only=jax_only, workers=workers)
 
 
 _ON_NODES = (smoke, report, multi, pod, fleet, doctor, health)

@@ -10,9 +10,25 @@ from helpers import Answers, environ
 from jaxpad import runner
 from jaxpad.report import CheckResult
 from jaxpad.runner._file import run_file
+from lanes import (
+    pytest_addoption,
+    pytest_collection_modifyitems,
+    pytest_configure,
+    pytest_runtest_protocol,
+    pytest_runtest_teardown,
+)
 from slurm_cluster import slurm, slurm_of_session
 
-__all__ = ["answers", "slurm", "slurm_of_session"]
+__all__ = [
+    "answers",
+    "pytest_addoption",
+    "pytest_collection_modifyitems",
+    "pytest_configure",
+    "pytest_runtest_protocol",
+    "pytest_runtest_teardown",
+    "slurm",
+    "slurm_of_session",
+]
 
 
 @pytest.fixture
