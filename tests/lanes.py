@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import resource
 import sys
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from fnmatch import fnmatch
 from pathlib import Path
@@ -22,6 +22,7 @@ import pytest
 HERE = Path(__file__).resolve().parent
 DURATIONS = HERE / "durations.json"
 LEAST_S = 0.5  # a test that takes less is not written down
+COMPUTED = "computed_s"  # the name under which a worker sends a test's CPU time
 QUICK_S = 1.0  # a test that takes longer is not quick
 # What there is one of on a machine: files that use it run one after the other.
 SHARED = {
@@ -31,19 +32,17 @@ SHARED = {
 # What no JAX changes is tested on one Python: images, clusters, the driver's double, reports and
 # pages in a browser, what a host lacks, copies of the template, GitHub's files, pins, how the
 # tuner measures. The README's first command runs the whole suite on each Python.
-ONCE = (
-    *("image/*", "test_slurm_*", "test_kubernetes*", "test_fleet_*", "test_report_*", "test_site_*"),
-    *("test_smoke.py", "test_smoke_faults.py", "test_smoke_nvml.py", "test_doctor*", "test_health*"),
-    *("test_nvml*", "test_entrypoint.py", "test_with_profile.py", "test_launch.py"),
-    *("test_engines.py", "test_fallback.py", "test_template_*", "test_hub_*", "test_supply_*"),
-    *("test_kernel.py", "test_design.py", "test_troubleshooting.py", "test_tune_planted.py"),
-    *("test_tune_real.py", "test_tune_report.py", "test_tune_search.py", "test_tune_stats.py"),
-    *("test_tune_gpu.py", "test_tune_bench.py", "test_tune_space.py", "test_tune_command.py"),
-    *("test_layers.py", "test_requirements.py", "test_build.py", "test_bootstrap.py"),
-    *("test_extend.py", "test_install.py", "test_container_files.py", "test_peers.py"),
-    *("test_hostlist.py", "test_multi_*", "test_gates*", "test_teaches.py", "test_runner.py"),
-    "test_stages.py",
-)
+ONCE = """
+    image/* test_slurm_* test_kubernetes* test_fleet_* test_report_* test_site_* test_smoke.py
+    test_smoke_faults.py test_smoke_nvml.py test_doctor* test_health* test_nvml*
+    test_entrypoint.py test_with_profile.py test_launch.py test_engines.py test_fallback.py
+    test_template_* test_hub_* test_supply_* test_kernel.py test_design.py test_troubleshooting.py
+    test_tune_planted.py test_tune_real.py test_tune_report.py test_tune_search.py
+    test_tune_stats.py test_tune_gpu.py test_tune_bench.py test_tune_space.py test_tune_command.py
+    test_layers.py test_requirements.py test_build.py test_bootstrap.py test_extend.py
+    test_install.py test_container_files.py test_peers.py test_hostlist.py test_multi_*
+    test_gates* test_teaches.py test_runner.py test_stages.py
+""".split()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -70,10 +69,10 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     if dropped:
         config.hook.pytest_deselected(items=[item for item in items if item in dropped])
     kept = [item for item in items if item not in dropped]
-    long: Counter[str] = Counter()
+    long: defaultdict[str, float] = defaultdict(float)
     for item in kept:
         item.add_marker(pytest.mark.xdist_group(group(item.nodeid)))
-        long[group(item.nodeid)] += seconds.get(item.nodeid, 0.0)  # type: ignore[assignment]
+        long[group(item.nodeid)] += seconds.get(item.nodeid, 0.0)
     items[:] = sorted(kept, key=lambda item: -long[group(item.nodeid)])
 
 
@@ -128,7 +127,7 @@ def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
 @pytest.hookimpl(trylast=True)
 def pytest_runtest_teardown(item: pytest.Item) -> None:
     before: float = getattr(item, "_computed_before", 0.0)
-    item.user_properties.append(("computed_s", round(_computed() - before, 3)))
+    item.user_properties.append((COMPUTED, round(_computed() - before, 3)))
 
 
 def _computed() -> float:
@@ -141,35 +140,36 @@ class _Told:
 
     def __init__(self, config: pytest.Config) -> None:
         self.config = config
-        self.seconds: Counter[str] = Counter()
-        self.computed: Counter[str] = Counter()
+        self.seconds: defaultdict[str, float] = defaultdict(float)
+        self.computed = 0.0
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         nodeid = _plain(report.nodeid)
-        self.seconds[nodeid] += report.duration  # type: ignore[assignment]
+        self.seconds[nodeid] += report.duration
         if report.when == "teardown":
-            self.computed[nodeid] += dict(report.user_properties).get("computed_s", 0.0)  # type: ignore[arg-type]
+            told = (value for name, value in report.user_properties if name == COMPUTED)
+            self.computed += sum(value for value in told if isinstance(value, float))
 
     @pytest.hookimpl(trylast=True)
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
-        total, computed = sum(self.seconds.values()), sum(self.computed.values())
+        total = sum(self.seconds.values())
         terminalreporter.section("where the time went")
-        share = max(0.0, 1 - computed / total) if total else 0.0
+        share = max(0.0, 1 - self.computed / total) if total else 0.0
         terminalreporter.write_line(
             f"{total:.0f} s of tests, {share:.0%} of it waiting (no CPU time of the test's own or "
             "of its children)"
         )
-        for name, seconds in self._files().most_common(12):
+        for name, seconds in sorted(self._files().items(), key=lambda one: -one[1])[:12]:
             terminalreporter.write_line(f"{seconds:7.1f} s  {name}")
         if self.config.getoption("quick"):
             terminalreporter.write_line(self._left_out())
         if self.config.getoption("record_durations"):
             self._record()
 
-    def _files(self) -> Counter[str]:
-        files: Counter[str] = Counter()
+    def _files(self) -> dict[str, float]:
+        files: defaultdict[str, float] = defaultdict(float)
         for nodeid, seconds in self.seconds.items():
-            files[_file(nodeid)] += seconds  # type: ignore[assignment]
+            files[_file(nodeid)] += seconds
         return files
 
     def _left_out(self) -> str:
