@@ -32,7 +32,7 @@ SHARED = {
 # What no JAX changes is tested on one Python: images, clusters, the driver's double, reports and
 # pages in a browser, what a host lacks, copies of the template, GitHub's files, pins, how the
 # tuner measures. The README's first command runs the whole suite on each Python.
-ONCE = """
+_ONCE = """
     image/* test_slurm_* test_kubernetes* test_fleet_* test_report_* test_site_* test_smoke.py
     test_smoke_faults.py test_smoke_nvml.py test_doctor* test_health* test_nvml*
     test_entrypoint.py test_with_profile.py test_launch.py test_engines.py test_fallback.py
@@ -42,7 +42,8 @@ ONCE = """
     test_layers.py test_requirements.py test_build.py test_bootstrap.py test_extend.py
     test_install.py test_container_files.py test_peers.py test_hostlist.py test_multi_*
     test_gates* test_teaches.py test_runner.py test_stages.py
-""".split()
+"""
+ONCE = tuple(_ONCE.split())
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
