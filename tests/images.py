@@ -7,7 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
@@ -62,3 +62,13 @@ def inspect(name: str) -> dict[str, Any]:
     """What docker knows of an image or a container."""
     found: dict[str, Any] = json.loads(output([engine(), "inspect", name]))[0]
     return found
+
+
+def require_baked_profile(report: Mapping[str, Any]) -> None:
+    """The options of a compiled program tell that the profile in ENV holds, and nothing else."""
+    assert report["profile"] == "base"
+    effect = next(check for check in report["checks"] if check["name"] == "test_flags_in_effect")
+    in_effect = {number["name"]: number["value"] for number in effect["measurements"]}
+    assert in_effect["xla_gpu_enable_latency_hiding_scheduler"] == "true"
+    flags = {flag["name"]: flag["origin"] for flag in report["xla_flags"]["flags"]}
+    assert flags == {"xla_gpu_enable_latency_hiding_scheduler": "profile base"}
