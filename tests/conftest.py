@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+import tools
 from helpers import Answers, environ
 from jaxpad import runner
 from jaxpad.report import CheckResult
@@ -13,6 +14,11 @@ from jaxpad.runner._file import run_file
 from slurm_cluster import slurm, slurm_of_session
 
 __all__ = ["answers", "slurm", "slurm_of_session"]
+
+
+def pytest_report_header() -> list[str]:
+    """Which programs these tests use."""
+    return tools.report()
 
 
 @pytest.fixture

@@ -16,7 +16,6 @@ from typing import IO
 import pexpect
 import pytest
 
-from helpers import environ
 from images import (
     CA,
     NETWORK,
@@ -27,6 +26,7 @@ from images import (
     output,
     require_baked_profile,
     run,
+    variables,
 )
 
 LATENCY = "--xla_gpu_enable_latency_hiding_scheduler=true"
@@ -232,8 +232,8 @@ def test_launch_on_a_terminal(toolbox: Built, tmp_path: Path) -> None:
     """As a newcomer types it: a shell in the current folder, left by Ctrl-D."""
     (tmp_path / "mine.txt").touch()
     words = ["-m", "jaxpad", "launch", "--image", toolbox.name]
-    variables = {**environ(), "TERM": "dumb"}
-    shell = pexpect.spawn(sys.executable, words, env=variables, cwd=tmp_path, timeout=60)
+    given = variables(TERM="dumb")
+    shell = pexpect.spawn(sys.executable, words, env=given, cwd=tmp_path, timeout=60)
     shell.expect("JAX computes on the CPU")
     shell.expect(r"[$#] ")
     shell.sendline("ls; python -c 'print(6 * 7)'")

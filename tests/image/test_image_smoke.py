@@ -88,11 +88,14 @@ def suites(
     request: pytest.FixtureRequest, under_way: Mapping[str, Future[Built]]
 ) -> Iterator[Mapping[Suite, Future[Done]]]:
     """The suites of the tests that were chosen, each under way as soon as its image is there."""
-    chosen: list[Suite] = [
-        item.callspec.params["suite"]
-        for item in request.session.items
-        if isinstance(item, pytest.Function) and item.originalname == "test_suite_passes"
+    functions = [item for item in request.session.items if isinstance(item, pytest.Function)]
+    given = [
+        one
+        for item in functions
+        if hasattr(item, "callspec")
+        for one in item.callspec.params.values()
     ]
+    chosen = [one for one in given if isinstance(one, Suite)]
     with ThreadPoolExecutor(AT_ONCE) as pool:
         yield {suite: pool.submit(suite.run, under_way[suite.image]) for suite in chosen}
 
