@@ -24,6 +24,7 @@ import os
 import platform
 import shlex
 import shutil
+import socket
 import subprocess
 import venv
 from collections.abc import Sequence
@@ -159,8 +160,19 @@ def _daemon(program: str) -> bool:
 
 
 def _docker() -> bool:
-    """A daemon is what counts: a client alone may come from anywhere."""
-    return bool(shutil.which("dockerd")) or DOCKER_SOCKET.exists()
+    """A daemon is what counts: a client may come from anywhere, a socket may be left over."""
+    return _daemon("dockerd") or _listens(DOCKER_SOCKET)
+
+
+def _listens(path: Path) -> bool:
+    """Whether somebody is at a socket, though it may not be us who are let in."""
+    with socket.socket(socket.AF_UNIX) as client:
+        client.settimeout(5)
+        try:
+            client.connect(str(path))
+        except OSError as error:
+            return isinstance(error, PermissionError)
+    return True
 
 
 def _browser() -> bool:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+import tools
 from helpers import Answers, environ
 from jaxpad import runner
 from jaxpad.report import CheckResult
@@ -29,6 +30,11 @@ __all__ = [
     "slurm",
     "slurm_of_session",
 ]
+
+
+def pytest_report_header() -> list[str]:
+    """Which programs these tests use."""
+    return tools.report()
 
 
 @pytest.fixture

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import os
 import platform
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -81,9 +82,16 @@ def test_lacking_packages_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     packages = [version, "chromium", "gcc", "libc6-dev", *engines, *cluster]
     assert bootstrap.lacking("test") == packages
     (tmp_path / "docker.sock").touch()
+    assert bootstrap.lacking("test") == packages, "nobody is at a socket that is left over"
+    (tmp_path / "docker.sock").unlink()
     (tmp_path / "sbin").mkdir()
     (tmp_path / "sbin/slurmd").touch()
-    assert not {"docker.io", "slurm-wlm"} & set(bootstrap.lacking("test"))
+    with socket.socket(socket.AF_UNIX) as daemon:
+        daemon.bind(str(tmp_path / "docker.sock"))
+        daemon.listen()
+        assert not {"docker.io", "slurm-wlm"} & set(bootstrap.lacking("test"))
+    (tmp_path / "sbin/dockerd").touch()  # not started yet: the tests do that
+    assert "docker.io" not in bootstrap.lacking("test")
 
 
 def test_browser_on_ubuntu(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

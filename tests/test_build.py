@@ -214,7 +214,7 @@ def test_unknown_failure(docker: Docker) -> None:
     ],
 )
 def test_bad_option(docker: Docker, options: tuple[str, ...], sentence: str) -> None:
-    done = docker.jaxpad("build", *options)
+    done = docker.jaxpad("build", *options, PATH=docker.path)  # no Apptainer of this machine's
     assert done.returncode == 2
     assert sentence in done.stderr.splitlines()[-1]
     assert not docker.builds

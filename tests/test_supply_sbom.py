@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from collections import Counter
@@ -98,3 +99,29 @@ def test_sbom_bad_epoch(epoch: str) -> None:
     assert done.returncode == 2
     assert f"SOURCE_DATE_EPOCH is {epoch!r}" in done.stderr
     assert done.stdout == ""
+
+
+@pytest.mark.parametrize(
+    "ending", ["See 'docker run --help'.", "\nRun 'docker run --help' for more information"]
+)
+def test_sbom_names_the_engines_reason(tmp_path: Path, ending: str) -> None:
+    """Each generation of docker's client ends with where to find help, which is no reason."""
+    fake = tmp_path / "docker"
+    said = f"docker: Error response from daemon: no such image\n{ending}"
+    fake.write_text(
+        f"""#!/bin/sh
+case $1 in
+run) cat >&2 <<'SAID'
+{said}
+SAID
+    exit 125 ;;
+version) echo 20.10.24 20.10.24 ;;
+image) exit 1 ;;
+esac
+"""
+    )
+    fake.chmod(0o755)
+    words = ("--image", "none:1", "--engine", "docker", "--out", "-")
+    done = sbom(*words, PATH=f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
+    assert done.returncode == 2
+    assert done.stderr.splitlines()[-1].endswith("Error response from daemon: no such image")

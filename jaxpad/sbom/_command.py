@@ -6,6 +6,7 @@ import contextlib
 import datetime
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -20,6 +21,7 @@ from jaxpad.project import project
 from jaxpad.sbom import _collect
 
 _HERE = "-"
+_HELP = re.compile(r"(Run|See) 'docker run --help'")  # clients from 28 on, and those before
 
 
 @dataclass(frozen=True)
@@ -70,7 +72,7 @@ def _of_image(options: Options) -> tuple[dict[str, Any], Mapping[str, str]]:
 def _reason(stderr: str) -> str:
     """The engine's last line; docker ends with where to find help, which is no reason."""
     lines = [line.strip() for line in stderr.splitlines() if line.strip()]
-    told = [line for line in lines if not line.startswith("Run 'docker run --help'")]
+    told = [line for line in lines if not _HELP.match(line)]
     return (told or ["it gives no reason"])[-1]
 
 

@@ -12,17 +12,24 @@ import re
 import secrets
 import shutil
 import subprocess
+import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+import tools
 from helpers import HOME
 from images import CA, NETWORK, Built, docker, engine, jaxpad, output
+from newcomer import Walked, walk
 
 DOCKERFILE = HOME / "docker/Dockerfile"
 START = 60.0  # seconds dockerd may take
+MEMORY = "/dev/shm"
 
 
 @pytest.fixture(scope="session")
@@ -31,11 +38,12 @@ def daemon(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     if subprocess.run([engine(), "info"], capture_output=True).returncode == 0:
         yield
         return
-    if os.geteuid() != 0 or not shutil.which("dockerd"):
+    program = tools.found("dockerd")
+    if os.geteuid() != 0 or not program:
         pytest.fail("these tests need a docker daemon: start one, or run as root with docker.io")
     log = tmp_path_factory.mktemp("dockerd") / "log"
     with log.open("w") as file:
-        started = subprocess.Popen(["dockerd"], stdout=file, stderr=file, start_new_session=True)
+        started = subprocess.Popen([program], stdout=file, stderr=file, start_new_session=True)
     try:
         _await_daemon(started, log)
         yield
@@ -52,21 +60,61 @@ def _await_daemon(started: subprocess.Popen[bytes], log: Path) -> None:
         time.sleep(0.3)
 
 
+@dataclass(frozen=True)
+class Makings:
+    """What the makers of the images work with."""
+
+    debian: Future[None]
+    ca: Path
+    folder: Path
+
+
 @pytest.fixture(scope="session")
-def debian(daemon: None, tmp_path_factory: pytest.TempPathFactory) -> str:
+def under_way(
+    request: pytest.FixtureRequest,
+    daemon: None,
+    bundle: tuple[Path, bytes],
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[Mapping[str, Future[Any]]]:
+    """The images that the chosen tests ask for, made beside each other from the first test on.
+
+    A test waits for its own image alone, and what downloads runs beside what computes.
+    """
+    wanted = set().union(*map(asked, request.session.items))
+    folder = tmp_path_factory.mktemp("images")
+    with ThreadPoolExecutor(len(MAKERS) + 1) as pool:
+        debian = pool.submit(make_debian)
+        makings = Makings(debian, bundle[0], folder)
+        yield {name: pool.submit(make, makings) for name, make in MAKERS.items() if name in wanted}
+    shutil.rmtree(folder)  # the newcomer's two environments
+
+
+def make_debian() -> None:
     """The distribution's base image under the name that the Dockerfile has."""
     name = base_names()["debian"]
     if docker("image", "inspect", name).returncode:
-        root = tmp_path_factory.mktemp("debian")
         suite = re.search(r":(\w+)", name.removeprefix("docker.io/"))
         assert suite
-        output(["debootstrap", "--variant=minbase", suite[1], str(root), mirror()])
-        packed = ["tar", "-C", str(root), "-c", "."]
-        with subprocess.Popen(packed, stdout=subprocess.PIPE) as tar:
-            output([engine(), "import", "--change", 'CMD ["bash"]', "-", name], stdin=tar.stdout)
-        assert tar.returncode == 0
-        shutil.rmtree(root)
-    return name
+        with tempfile.TemporaryDirectory(dir=memory()) as root:
+            output(["debootstrap", "--variant=minbase", suite[1], root, mirror()])
+            packed = ["tar", "-C", root, "-c", "."]
+            with subprocess.Popen(packed, stdout=subprocess.PIPE) as tar:
+                imported = [engine(), "import", "--change", 'CMD ["bash"]', "-", name]
+                output(imported, stdin=tar.stdout)
+            assert tar.returncode == 0
+
+
+def memory() -> str | None:
+    """A folder in memory, where dpkg's fsync calls cost nothing: half the time of a disk.
+
+    None, the default folder, where it is small or debootstrap would refuse it, as in a container.
+    """
+    try:
+        held = os.statvfs(MEMORY)
+    except OSError:
+        return None
+    refused = held.f_flag & (os.ST_NODEV | os.ST_NOEXEC | os.ST_RDONLY)
+    return MEMORY if not refused and held.f_bavail * held.f_frsize > 1 << 30 else None
 
 
 def base_names() -> dict[str, str]:
@@ -94,27 +142,42 @@ def bundle(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, bytes]:
     return file, mark.encode()
 
 
-@pytest.fixture(scope="session")
-def wheels(debian: str, bundle: tuple[Path, bytes]) -> Built:
-    """The workspace on released CUDA 12 wheels."""
-    return built("--base", "wheels", ca=bundle[0])
-
-
-@pytest.fixture(scope="session")
-def jupyter(wheels: Built, bundle: tuple[Path, bytes]) -> Built:
-    """The same with JupyterLab."""
-    return built("--base", "wheels", "--target", "jupyter", ca=bundle[0])
-
-
-@pytest.fixture(scope="session")
-def toolbox(debian: str, bundle: tuple[Path, bytes]) -> Built:
+def make_toolbox(makings: Makings) -> Built:
     """The workspace on the stand-in for JAX-Toolbox."""
+    makings.debian.result()
     name = base_names()["toolbox-cuda13"]
     if docker("image", "inspect", name).returncode:
         file = HOME / "tests/image/toolbox/Dockerfile"
         secret = ["--secret", f"id=ca,src={CA}", *NETWORK]
         output([engine(), "build", "--file", str(file), "--tag", name, *secret, str(HOME)])
-    return built(ca=bundle[0])
+    return built(ca=makings.ca)
+
+
+def make_wheels(makings: Makings) -> Built:
+    """The workspace on released CUDA 12 wheels."""
+    makings.debian.result()
+    return built("--base", "wheels", ca=makings.ca)
+
+
+def make_jupyter(makings: Makings) -> Built:
+    """The same with JupyterLab."""
+    makings.debian.result()
+    return built("--base", "wheels", "--target", "jupyter", ca=makings.ca)
+
+
+def make_project(makings: Makings) -> Walked:
+    """A copy of the template, and its image."""
+    (folder := makings.folder / "newcomer").mkdir()
+    return walk(folder, makings.debian.result)
+
+
+# By the time they take: the tests come in this order.
+MAKERS: Mapping[str, Callable[[Makings], Built | Walked]] = {
+    "toolbox": make_toolbox,
+    "wheels": make_wheels,
+    "jupyter": make_jupyter,
+    "newcomer": make_project,
+}
 
 
 def built(*options: str, ca: Path) -> Built:
@@ -126,8 +189,53 @@ def built(*options: str, ca: Path) -> Built:
     return Built(name[1], done.stderr)
 
 
-@pytest.fixture(params=["wheels", "toolbox"])
+@pytest.fixture(scope="session")
+def toolbox(under_way: Mapping[str, Future[Built]]) -> Built:
+    return under_way["toolbox"].result()
+
+
+@pytest.fixture(scope="session")
+def wheels(under_way: Mapping[str, Future[Built]]) -> Built:
+    return under_way["wheels"].result()
+
+
+@pytest.fixture(scope="session")
+def jupyter(under_way: Mapping[str, Future[Built]]) -> Built:
+    return under_way["jupyter"].result()
+
+
+@pytest.fixture(scope="session")
+def newcomer(under_way: Mapping[str, Future[Walked]]) -> Walked:
+    return under_way["newcomer"].result()
+
+
+@pytest.fixture(params=["toolbox", "wheels"])
 def image(request: pytest.FixtureRequest) -> Built:
     """Each of the two workspaces."""
     found: Built = request.getfixturevalue(request.param)
     return found
+
+
+def asked(item: pytest.Item) -> set[str]:
+    """The images that a test asks for, by name or as a parameter."""
+    called = getattr(item, "callspec", None)
+    given = called.params.values() if called else ()
+    words = [
+        *getattr(item, "fixturenames", ()),
+        *given,
+        *(getattr(one, "image", "") for one in given),
+    ]
+    return {name for name in MAKERS if name in words}
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Among this folder's tests those come last whose images take longest to make."""
+    here = [index for index, item in enumerate(items) if item.path.parent == HOME / "tests/image"]
+    ordered = sorted((items[index] for index in here), key=_wait)
+    for index, item in zip(here, ordered, strict=True):
+        items[index] = item
+
+
+def _wait(item: pytest.Item) -> int:
+    return max((list(MAKERS).index(name) for name in asked(item)), default=-1)

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from helpers import HOME, environ
-from images import NETWORK, Built
+from helpers import HOME
+from images import NETWORK, Built, variables
 
 GONE = "localhost:9/no/such/registry:1"  # the discard port: nobody answers
 COPIED = ("configs", "docker", "jaxpad", "requirements", "smoke_tests", "tasks.py", ".dockerignore")
@@ -32,7 +32,7 @@ def checkout(tmp_path: Path) -> Path:
 def build(checkout: Path, *options: str) -> subprocess.CompletedProcess[str]:
     """`jaxpad build` of that checkout, under a tag that is thrown away."""
     argv = [sys.executable, "-m", "jaxpad", "build", "--tag", "jaxpad-spoilt", *options]
-    env = environ(PYTHONPATH=str(checkout))
+    env = variables(PYTHONPATH=str(checkout))
     return subprocess.run(argv, env=env, cwd=checkout, capture_output=True, text=True)
 
 

@@ -18,8 +18,7 @@ from urllib.parse import urlsplit
 import pytest
 from playwright.sync_api import Browser, expect
 
-from helpers import environ
-from images import Built, docker, engine, inspect, output, run
+from images import Built, docker, engine, inspect, output, run, variables
 from test_report_browser import browser
 
 __all__ = ["browser"]  # the fixture
@@ -55,7 +54,7 @@ def lab(jupyter: Built, tmp_path_factory: pytest.TempPathFactory) -> Iterator[La
     log = folder.parent / "lab.log"
     argv = [sys.executable, "-m", "jaxpad", "launch", "--jupyter", "--image", jupyter.name]
     with log.open("wb") as file:
-        launched = subprocess.Popen(argv, env=environ(), cwd=folder, stderr=file, stdout=file)
+        launched = subprocess.Popen(argv, env=variables(), cwd=folder, stderr=file, stdout=file)
     try:
         url = _url(launched, log)
         names = output([engine(), "ps", "--quiet", "--filter", f"ancestor={jupyter.name}"])
@@ -166,7 +165,7 @@ def test_stops_with_its_launch(jupyter: Built, tmp_path: Path) -> None:
     log, temporary = tmp_path / "log", tmp_path / "temporary"
     temporary.mkdir()
     with log.open("wb") as file:
-        env = environ(TMPDIR=str(temporary))
+        env = variables(TMPDIR=str(temporary))
         launched = subprocess.Popen(argv, env=env, cwd=tmp_path, stderr=file, stdout=file)
     _url(launched, log)
     assert list(temporary.glob("*/token"))

@@ -16,8 +16,18 @@ from typing import IO
 import pexpect
 import pytest
 
-from helpers import environ
-from images import CA, NETWORK, Built, docker, engine, inspect, output, run
+from images import (
+    CA,
+    NETWORK,
+    Built,
+    docker,
+    engine,
+    inspect,
+    output,
+    require_baked_profile,
+    run,
+    variables,
+)
 
 LATENCY = "--xla_gpu_enable_latency_hiding_scheduler=true"
 PIP = ("--volume", f"{CA}:/ca.pem:ro", "--env", "PIP_CERT=/ca.pem", *NETWORK)
@@ -73,20 +83,21 @@ def test_labels_tell_the_image(image: Built) -> None:
     assert "/" in labels["org.opencontainers.image.base.name"]
 
 
-@pytest.mark.parametrize("entrypoint", [(), ("--entrypoint", "jaxpad")])
-def test_baked_profile_is_in_effect(image: Built, entrypoint: tuple[str, ...]) -> None:
-    """Also where the entrypoint is skipped: the options of a compiled program tell."""
-    words = ["smoke", "--platform", "cpu", "-k", "in_effect or profile", "--json"]
-    done = run(
-        image, *([] if entrypoint else ["jaxpad"]), *words, "--out", "/tmp/r", options=entrypoint
-    )
+def test_baked_profile_is_in_effect_without_the_entrypoint(image: Built) -> None:
+    """With it: test_image_smoke.py."""
+    words = [
+        "smoke",
+        "--platform",
+        "cpu",
+        "-k",
+        "in_effect or profile",
+        "--json",
+        "--out",
+        "/tmp/r",
+    ]
+    done = run(image, *words, options=["--entrypoint", "jaxpad"])
     assert done.returncode == 0, done.stderr
-    report = json.loads(done.stdout)
-    effect = next(c for c in report["checks"] if c["name"] == "test_flags_in_effect")
-    in_effect = {m["name"]: m["value"] for m in effect["measurements"]}
-    assert in_effect["xla_gpu_enable_latency_hiding_scheduler"] == "true"
-    flags = {flag["name"]: flag["origin"] for flag in report["xla_flags"]["flags"]}
-    assert flags == {"xla_gpu_enable_latency_hiding_scheduler": "profile base"}
+    require_baked_profile(json.loads(done.stdout))
 
 
 def test_users_flags_win(image: Built) -> None:
@@ -221,8 +232,8 @@ def test_launch_on_a_terminal(toolbox: Built, tmp_path: Path) -> None:
     """As a newcomer types it: a shell in the current folder, left by Ctrl-D."""
     (tmp_path / "mine.txt").touch()
     words = ["-m", "jaxpad", "launch", "--image", toolbox.name]
-    variables = {**environ(), "TERM": "dumb"}
-    shell = pexpect.spawn(sys.executable, words, env=variables, cwd=tmp_path, timeout=60)
+    given = variables(TERM="dumb")
+    shell = pexpect.spawn(sys.executable, words, env=given, cwd=tmp_path, timeout=60)
     shell.expect("JAX computes on the CPU")
     shell.expect(r"[$#] ")
     shell.sendline("ls; python -c 'print(6 * 7)'")
