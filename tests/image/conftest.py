@@ -67,6 +67,13 @@ class Makings:
     debian: Future[None]
     ca: Path
     folder: Path
+    started: Mapping[str, Future[Any]]
+
+    def wait_for_wheels(self) -> None:
+        """Until the gigabytes that several images begin with are there, made once."""
+        self.debian.result()
+        if "wheels" in self.started:
+            self.started["wheels"].result()
 
 
 @pytest.fixture(scope="session")
@@ -84,8 +91,11 @@ def under_way(
     folder = tmp_path_factory.mktemp("images")
     with ThreadPoolExecutor(len(MAKERS) + 1) as pool:
         debian = pool.submit(make_debian)
-        makings = Makings(debian, bundle[0], folder)
-        yield {name: pool.submit(make, makings) for name, make in MAKERS.items() if name in wanted}
+        started: dict[str, Future[Any]] = {}
+        makings = Makings(debian, bundle[0], folder, started)
+        for name in [name for name in MAKERS if name in wanted]:
+            started[name] = pool.submit(MAKERS[name], makings)
+        yield started
     shutil.rmtree(folder)  # the newcomer's two environments
 
 
@@ -153,6 +163,14 @@ def make_toolbox(makings: Makings) -> Built:
     return built(ca=makings.ca)
 
 
+def load_into_podman(makings: Makings) -> str:
+    """The name of the toolbox image in podman's store."""
+    name = makings.started["toolbox"].result().name
+    with subprocess.Popen([engine(), "save", name], stdout=subprocess.PIPE) as saved:
+        loaded = output(["podman", "load"], stdin=saved.stdout)
+    return loaded.strip().split(": ")[-1]
+
+
 def make_wheels(makings: Makings) -> Built:
     """The workspace on released CUDA 12 wheels."""
     makings.debian.result()
@@ -161,19 +179,20 @@ def make_wheels(makings: Makings) -> Built:
 
 def make_jupyter(makings: Makings) -> Built:
     """The same with JupyterLab."""
-    makings.debian.result()
+    makings.wait_for_wheels()
     return built("--base", "wheels", "--target", "jupyter", ca=makings.ca)
 
 
 def make_project(makings: Makings) -> Walked:
     """A copy of the template, and its image."""
     (folder := makings.folder / "newcomer").mkdir()
-    return walk(folder, makings.debian.result)
+    return walk(folder, makings.wait_for_wheels)
 
 
 # By the time they take: the tests come in this order.
-MAKERS: Mapping[str, Callable[[Makings], Built | Walked]] = {
+MAKERS: Mapping[str, Callable[[Makings], Built | Walked | str]] = {
     "toolbox": make_toolbox,
+    "podman_image": load_into_podman,
     "wheels": make_wheels,
     "jupyter": make_jupyter,
     "newcomer": make_project,
@@ -192,6 +211,11 @@ def built(*options: str, ca: Path) -> Built:
 @pytest.fixture(scope="session")
 def toolbox(under_way: Mapping[str, Future[Built]]) -> Built:
     return under_way["toolbox"].result()
+
+
+@pytest.fixture(scope="session")
+def podman_image(toolbox: Built, under_way: Mapping[str, Future[str]]) -> str:
+    return under_way["podman_image"].result()
 
 
 @pytest.fixture(scope="session")

@@ -7,25 +7,16 @@ driver's NVML library and a device node that leads nowhere.
 from __future__ import annotations
 
 import json
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from images import Built, engine, jaxpad, output
+from images import Built, jaxpad, output
 from test_nvml import DOUBLE
 
 SPEC = Path("/var/run/cdi/jaxpad-tests.json")
 INSIDE = "/usr/lib/x86_64-linux-gnu/libnvidia-ml.so.1"
-
-
-@pytest.fixture(scope="module")
-def podman_image(toolbox: Built) -> str:
-    """The toolbox image in podman's store."""
-    with subprocess.Popen([engine(), "save", toolbox.name], stdout=subprocess.PIPE) as saved:
-        loaded = output(["podman", "load"], stdin=saved.stdout)
-    return loaded.strip().split(": ")[-1]
 
 
 @pytest.fixture
