@@ -124,7 +124,9 @@ def test(home: Path, *, select: str, quick: bool, jax_only: bool, workers: int) 
     """Run tests/ with pytest, several at a time: some wait while others compute."""
     options = ["-k", select] if select else []
     if (home / "tests" / "lanes.py").is_file():  # a project made from jaxpad has a handful of tests
-        options += test_options(workers or len(os.sched_getaffinity(0)) + 1, quick=quick, jax_only=jax_only)
+        options += test_options(
+            workers or len(os.sched_getaffinity(0)) + 1, quick=quick, jax_only=jax_only
+        )
     return call(_module("pytest", *options), checkout(home))
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+import properties
 from helpers import Answers, environ
 from jaxpad import runner
 from jaxpad.report import CheckResult
@@ -17,6 +18,7 @@ from lanes import (
     pytest_runtest_protocol,
     pytest_runtest_teardown,
 )
+from properties import pytest_report_header, pytest_sessionstart
 from slurm_cluster import slurm, slurm_of_session
 
 __all__ = [
@@ -24,11 +26,14 @@ __all__ = [
     "pytest_addoption",
     "pytest_collection_modifyitems",
     "pytest_configure",
+    "pytest_report_header",
     "pytest_runtest_protocol",
     "pytest_runtest_teardown",
+    "pytest_sessionstart",
     "slurm",
     "slurm_of_session",
 ]
+properties.register()  # before any test is read: settings are taken then
 
 
 @pytest.fixture

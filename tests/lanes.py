@@ -32,8 +32,21 @@ SHARED = {
 # pages in a browser, what a host lacks, copies of the template, GitHub's files, pins, how the
 # tuner measures. The README's first command runs the whole suite on each Python.
 ONCE = (
-    *("image/*", "test_slurm_*", "test_kubernetes*", "test_fleet_*", "test_report_*", "test_site_*"),
-    *("test_smoke.py", "test_smoke_faults.py", "test_smoke_nvml.py", "test_doctor*", "test_health*"),
+    *(
+        "image/*",
+        "test_slurm_*",
+        "test_kubernetes*",
+        "test_fleet_*",
+        "test_report_*",
+        "test_site_*",
+    ),
+    *(
+        "test_smoke.py",
+        "test_smoke_faults.py",
+        "test_smoke_nvml.py",
+        "test_doctor*",
+        "test_health*",
+    ),
     *("test_nvml*", "test_entrypoint.py", "test_with_profile.py", "test_launch.py"),
     *("test_engines.py", "test_fallback.py", "test_template_*", "test_hub_*", "test_supply_*"),
     *("test_kernel.py", "test_design.py", "test_troubleshooting.py", "test_tune_planted.py"),
