@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import Any
 
 from jaxpad import report as reports
 from jaxpad.errors import UsageError
+from jaxpad.report._strict import loads
 
 AGAIN = "take the file as jaxpad wrote it, or run the smoke suite again"
 
@@ -38,14 +38,10 @@ def report_command(options: Options) -> int:
 
 def _read(file: Path) -> Any:
     try:
-        return json.loads(file.read_text(encoding="utf-8"), parse_constant=_refuse)
+        return loads(file.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise UsageError(f"there is no {file}; name the folder of a smoke run with --dir") from None
     except OSError as error:
         raise UsageError(f"cannot read {file} ({error.strerror}); name another folder") from None
     except (ValueError, RecursionError) as error:  # no JSON, no UTF-8, or nested without end
         raise UsageError(f"{file} is damaged ({error}); {AGAIN}") from None
-
-
-def _refuse(word: str) -> None:
-    raise ValueError(f"{word} is no number in JSON")

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+import properties
 import tools
 from helpers import Answers, environ
 from jaxpad import runner
@@ -18,6 +19,7 @@ from lanes import (
     pytest_runtest_protocol,
     pytest_runtest_teardown,
 )
+from properties import pytest_sessionstart
 from slurm_cluster import slurm, slurm_of_session
 
 __all__ = [
@@ -27,14 +29,17 @@ __all__ = [
     "pytest_configure",
     "pytest_runtest_protocol",
     "pytest_runtest_teardown",
+    "pytest_sessionstart",
     "slurm",
     "slurm_of_session",
 ]
+properties.register()  # before any test is read: settings are taken then
 
 
 def pytest_report_header() -> list[str]:
-    """Which programs these tests use."""
-    return tools.report()
+    """Which programs these tests use, and how property tests draw."""
+    drawn = properties.header()
+    return [*tools.report(), *([drawn] if drawn else [])]
 
 
 @pytest.fixture

@@ -10,7 +10,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from helpers import HOME, environ
+from shared import once
 
 Answers = Mapping[str, Any]
 Done = subprocess.CompletedProcess[str]
@@ -69,6 +72,7 @@ def ours(*under: str) -> set[str]:
 
 def tagged(to: Path) -> Path:
     """This checkout as a repository of its own, with a tag, as copier reads it."""
+    to.mkdir(exist_ok=True)
     for name in ours():
         (to / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy2(HOME / name, to / name)
@@ -100,6 +104,33 @@ def copy(template: Path, to: Path, answers: Answers) -> Path:
     git(to, "init", "--quiet")
     commit(to, "From jaxpad")
     return to
+
+
+def template(factory: pytest.TempPathFactory) -> Path:
+    """This checkout as copier reads it, made once; no test changes it."""
+    return once(factory, "template", lambda folder: tagged(folder / "jaxpad")) / "jaxpad"
+
+
+def copied(factory: pytest.TempPathFactory, name: str) -> Path:
+    """The copy by one of the sets of answers, made once; no test changes it."""
+
+    def make(folder: Path) -> None:
+        copy(template(factory), folder / name, SETS[name])
+
+    return once(factory, f"copy-{name}", make) / name
+
+
+def own(factory: pytest.TempPathFactory, name: str, to: Path) -> tuple[Path, Path]:
+    """A template and its copy that a test may change, as if copied from there."""
+    theirs = template(factory)
+    mine, project = to / "jaxpad", to / name
+    git(to, "clone", "--quiet", str(theirs), str(mine))
+    git(to, "clone", "--quiet", str(copied(factory, name)), str(project))
+    answers = project / ".copier-answers.yml"
+    text = answers.read_text()
+    assert text.count(str(theirs)) == 1
+    answers.write_text(text.replace(str(theirs), str(mine)))
+    return mine, project
 
 
 def files(folder: Path, *under: str) -> set[str]:

@@ -10,13 +10,13 @@ from hypothesis import HealthCheck, Phase, given, settings, strategies as st
 
 from jaxpad import flags, profiles
 from jaxpad.errors import UsageError
+from properties import share
 
 # A child costs 0.3 s and a string in it 8 ms: few examples, many strings in each, and no
 # shrinking, which would take minutes. The failing assertion names the one string.
 BATCHED = settings(
-    max_examples=4,
-    deadline=None,
-    phases=[Phase.generate],
+    max_examples=share(4),
+    phases=[Phase.explicit, Phase.generate],
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.large_base_example],
 )
 PIECES = st.sampled_from(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,6 +17,7 @@ from test_report_browser import (
     CONTRASTS,
     PHONE,
     Opened,
+    Tabs,
     browser as browser,
     violations,
 )
@@ -105,28 +106,22 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     }
 
 
-class Tabs:
-    """Opens pages by the name of their shape."""
-
-    def __init__(self, browser: Browser, pages: dict[str, Path]) -> None:
-        self._browser, self._pages = browser, pages
-
-    def __call__(self, name: str, scheme: str = "light") -> Opened:
-        return Opened(self._browser, self._pages[name], scheme)
+Tab = Callable[..., Opened]
 
 
-@pytest.fixture
-def tab(browser: Browser, pages: dict[str, Path]) -> Iterator[Tabs]:
-    yield Tabs(browser, pages)
-    for context in browser.contexts:
-        context.close()
+@pytest.fixture(scope="module")
+def tab(browser: Browser, pages: dict[str, Path]) -> Iterator[Tab]:
+    """`tab(name, scheme="light")`: the page of a shape, as it is first shown."""
+    found = Tabs(lambda name, scheme: Opened(browser, pages[name], scheme))
+    yield lambda name, scheme="light": found(name, scheme)
+    found.close_all()
 
 
 every_shape = pytest.mark.parametrize("name", SHAPES)
 
 
 @every_shape
-def test_opens_quietly_and_offline(tab: Tabs, name: str) -> None:
+def test_opens_quietly_and_offline(tab: Tab, name: str) -> None:
     opened = tab(name)
     assert opened.complaints == []
     asked = [url for url in opened.requests if not url.startswith("data:")]
@@ -136,7 +131,7 @@ def test_opens_quietly_and_offline(tab: Tabs, name: str) -> None:
 
 
 @every_shape
-def test_names_no_other_address(tab: Tabs, pages: dict[str, Path], name: str) -> None:
+def test_names_no_other_address(tab: Tab, pages: dict[str, Path], name: str) -> None:
     script = "[...document.querySelectorAll('[src], [href]')].map(e => e.getAttribute('href'))"
     found = tab(name).page.evaluate(script)
     assert [each for each in found if not (each or "").startswith(("#", "data:"))] == []
@@ -146,7 +141,7 @@ def test_names_no_other_address(tab: Tabs, pages: dict[str, Path], name: str) ->
 
 
 @every_shape
-def test_fits_a_phone(tab: Tabs, name: str) -> None:
+def test_fits_a_phone(tab: Tab, name: str) -> None:
     opened = tab(name)
     opened.page.set_viewport_size(PHONE)
     opened.open_all()
@@ -165,7 +160,7 @@ def test_page_stays_small(pages: dict[str, Path], name: str) -> None:
     assert pages[name].stat().st_size < MOST_BYTES
 
 
-def test_large_page_is_quick(tab: Tabs) -> None:
+def test_large_page_is_quick(tab: Tab) -> None:
     opened = tab("large")
     timing = "performance.getEntriesByType('navigation')[0].domInteractive"
     assert opened.page.evaluate(timing) < 2000
@@ -173,7 +168,7 @@ def test_large_page_is_quick(tab: Tabs) -> None:
     assert opened.page.get_by_text("9,950 more folders are in fleet.json.").is_visible()
 
 
-def test_verdict_is_on_the_first_screen(tab: Tabs) -> None:
+def test_verdict_is_on_the_first_screen(tab: Tab) -> None:
     opened = tab("mixed")
     opened.page.set_viewport_size(PHONE)
     for heading in ("Fail: 1 of 12 nodes failed, 1 to drain", "What to do next"):
@@ -182,7 +177,7 @@ def test_verdict_is_on_the_first_screen(tab: Tabs) -> None:
         assert box["y"] + box["height"] < PHONE["height"]
 
 
-def test_lines_are_whole_and_reached_by_keyboard(tab: Tabs) -> None:
+def test_lines_are_whole_and_reached_by_keyboard(tab: Tab) -> None:
     page = tab("mixed").page
     lines = page.get_by_role("region", name="Lines for Slurm; nothing was run")
     assert lines.inner_text().startswith("scontrol update NodeName=n6 State=DRAIN 'Reason=jaxpad: ")
@@ -190,7 +185,7 @@ def test_lines_are_whole_and_reached_by_keyboard(tab: Tabs) -> None:
     assert page.evaluate("document.activeElement.className") == "lines"
 
 
-def test_tables_and_charts_have_names(tab: Tabs) -> None:
+def test_tables_and_charts_have_names(tab: Tab) -> None:
     page = tab("mixed").page
     for name in ("Nodes to drain, and why", "Nodes without a report", "Folders set aside"):
         assert page.get_by_role("table", name=name).is_visible()
@@ -200,20 +195,20 @@ def test_tables_and_charts_have_names(tab: Tabs) -> None:
     assert chart.is_visible()
 
 
-def test_nodes_open_by_keyboard(tab: Tabs) -> None:
+def test_nodes_open_by_keyboard(tab: Tab) -> None:
     page = tab("mixed").page
     summary = page.locator("summary", has_text="pass")
     summary.press("Enter")
     assert page.get_by_text("n[0-5]").is_visible()
 
 
-def test_hostile_text_is_text(tab: Tabs) -> None:
+def test_hostile_text_is_text(tab: Tab) -> None:
     page = tab("hostile").page
     assert "<script>alert(1)</script>" in page.locator("body").inner_text()
     assert page.locator("article").count() == 2
 
 
-def test_paper_shows_all(tab: Tabs) -> None:
+def test_paper_shows_all(tab: Tab) -> None:
     page = tab("mixed").page
     page.emulate_media(media="print")
     assert page.get_by_text("n[0-5]").is_visible()
@@ -222,7 +217,7 @@ def test_paper_shows_all(tab: Tabs) -> None:
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("name", ["mixed", "hostile"])
-def test_contrast(tab: Tabs, scheme: str, name: str) -> None:
+def test_contrast(tab: Tab, scheme: str, name: str) -> None:
     """At least 4.5 to 1: WCAG 2.2, criterion 1.4.3."""
     opened = tab(name, scheme)
     opened.open_all()
@@ -233,7 +228,7 @@ def test_contrast(tab: Tabs, scheme: str, name: str) -> None:
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @every_shape
-def test_axe_finds_nothing_serious(tab: Tabs, name: str, scheme: str) -> None:
+def test_axe_finds_nothing_serious(tab: Tab, name: str, scheme: str) -> None:
     opened = tab(name, scheme)
     opened.open_all()
     assert violations(opened) == []

@@ -294,3 +294,9 @@ def test_missing_readings_do_not_excuse() -> None:
     seen = node(gpu0=lambda gpu: replace(gpu, pcie=Pcie(*(sample.NONE,) * 6)))
     moved = rate(12.0, program="host_to_device", variant="", unit="GB/s")
     assert one(moved, evidence(seen)).verdict is NONE
+
+
+@pytest.mark.parametrize("garbage", [0.0, math.nan, math.inf])
+def test_peer_without_a_rate_blames_nobody(garbage: float) -> None:
+    found = gates.judge(rates([GEMM, garbage, garbage]), evidence())
+    assert [each.verdict for each in found] == [PASS, UNSURE, UNSURE]

@@ -25,6 +25,7 @@ ROWS = (
         "cluster",
         "hostlist",
         "textfile",
+        "shares",
         "project",
         "whole_file",
         "pins",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -13,7 +14,8 @@ from helpers import HOME, environ
 from jaxpad.errors import UsageError
 from jaxpad.report import Report, write
 from jaxpad.report_command import Options, report_command
-from test_report_samples import SHAPES, TRACES, every_shape
+from shared import written
+from test_report_samples import SHAPES, every_shape, trace_of
 
 
 def again(folder: Path) -> int:
@@ -25,21 +27,17 @@ def contents(folder: Path) -> dict[str, bytes]:
 
 
 @every_shape
-def test_shape_is_rebuilt_to_the_byte(report: Report, tmp_path: Path) -> None:
-    write(report, tmp_path)
-    before = contents(tmp_path)
-    (tmp_path / "report.html").unlink()
-    (tmp_path / "junit.xml").write_text("old")
-    assert again(tmp_path) == 0
-    assert contents(tmp_path) == before
-
-
-def test_traces_are_rebuilt_to_the_byte(tmp_path: Path) -> None:
-    write(SHAPES["lost GPU"], tmp_path, TRACES["lost GPU"])
-    before = contents(tmp_path)
-    (tmp_path / "report.html").unlink()
-    assert again(tmp_path) == 0
-    assert contents(tmp_path) == before
+def test_shape_is_rebuilt_to_the_byte(
+    report: Report, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """With its trace, where it has one: each chart is drawn twice, and is the same."""
+    folder = shutil.copytree(written(tmp_path_factory, report), tmp_path / "report")
+    before = contents(folder)
+    assert ("traces.json" in before) is (trace_of(report) is not None)
+    (folder / "report.html").unlink()
+    (folder / "junit.xml").write_text("old")
+    assert again(folder) == 0
+    assert contents(folder) == before
 
 
 SPOILT = {
@@ -47,7 +45,9 @@ SPOILT = {
     "half a file": ("smoke.json", '{"schema": 2, "verdict": "pa', "smoke.json is damaged"),
     "another schema": ("smoke.json", '{"schema": 1}', "this report has schema 1"),
     "another file": ("smoke.json", "[]", "this report has schema None"),
-    "NaN": ("smoke.json", '{"schema": NaN}', "NaN is no number in JSON"),
+    "NaN": ("smoke.json", '{"schema": NaN}', "it holds NaN, which is no number in JSON"),
+    "infinite": ("smoke.json", '{"schema": 1e999}', "holds 1e999, which is too large a number"),
+    "400 digits": ("traces.json", "9" * 400, "it holds a number of 400 digits"),
     "nested without end": ("smoke.json", "[" * 100_000, "smoke.json is damaged"),
     "traces of another schema": ("traces.json", '{"schema": 9}', "these traces have schema 9"),
     "no traces": ("traces.json", "\x00", "traces.json is damaged"),

@@ -14,7 +14,7 @@ from PIL import Image
 from playwright.sync_api import Browser, Page, ViewportSize
 
 from helpers import HOME
-from test_report_browser import DESKTOP, PHONE, browser as browser, violations_of
+from test_report_browser import DESKTOP, PHONE, Tabs, browser as browser, violations_of
 from test_site_links import built as built
 
 PAGES = sorted(page.stem for page in (HOME / "docs").glob("*.md"))
@@ -40,10 +40,8 @@ def address(built: Path) -> Iterator[str]:
 class Tab:
     """One page of the site, with all that it complained of and asked for."""
 
-    def __init__(
-        self, browser: Browser, url: str, scheme: str = "light", size: ViewportSize = DESKTOP
-    ) -> None:
-        context = browser.new_context(color_scheme=scheme, viewport=size)  # type: ignore[arg-type]
+    def __init__(self, browser: Browser, url: str, scheme: str = "light") -> None:
+        context = browser.new_context(color_scheme=scheme, viewport=DESKTOP)  # type: ignore[arg-type]
         self.page: Page = context.new_page()
         self.complaints: list[str] = []
         self.requests: list[str] = []
@@ -52,20 +50,35 @@ class Tab:
         self.page.on("request", lambda request: self.requests.append(request.url))
         self.page.goto(url, wait_until="networkidle")
 
+    def reset(self) -> None:
+        """As it was first shown."""
+        self.page.set_viewport_size(DESKTOP)
+        self.page.evaluate("window.scrollTo(0, 0)")
+
 
 Opener = Callable[..., Tab]
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def tab(browser: Browser, address: str) -> Iterator[Opener]:
-    """`tab("smoke", scheme, size)` opens that page."""
+    """`tab("smoke", scheme, size)` shows that page, which stays open for the next test."""
+    found = Tabs(lambda name, scheme: Tab(browser, f"{address}{name}/", scheme))
 
-    def opener(name: str, scheme: str = "light", size: ViewportSize = DESKTOP) -> Tab:
-        return Tab(browser, f"{address}{name}/", scheme, size)
+    def shown(name: str, scheme: str = "light", size: ViewportSize = DESKTOP) -> Tab:
+        opened = found(name, scheme)
+        opened.page.set_viewport_size(size)
+        return opened
 
-    yield opener
-    for context in browser.contexts:
-        context.close()
+    yield shown
+    found.close_all()
+
+
+@pytest.fixture
+def own_tab(browser: Browser, address: str) -> Iterator[Opener]:
+    """A tab of a test's own, which does more than look."""
+    opened = Tab(browser, f"{address}start/")
+    yield lambda: opened
+    opened.page.context.close()
 
 
 @pytest.mark.parametrize("name", PAGES)
@@ -94,8 +107,8 @@ def test_pictures_are_shown(tab: Opener) -> None:
         assert picture.evaluate("i => i.complete && i.naturalWidth") >= at_least
 
 
-def test_search_finds(tab: Opener, address: str) -> None:
-    opened = tab("start")
+def test_search_finds(own_tab: Opener, address: str) -> None:
+    opened = own_tab()
     opened.page.keyboard.press("/")
     opened.page.keyboard.type("latency hiding")
     results = opened.page.locator(".md-search-result__item")
@@ -115,8 +128,8 @@ def test_schemes_differ(tab: Opener) -> None:
     assert max(int(part) for part in dark[4:-1].split(",")) < 60
 
 
-def test_scheme_can_be_chosen(tab: Opener) -> None:
-    page = tab("start").page
+def test_scheme_can_be_chosen(own_tab: Opener) -> None:
+    page = own_tab().page
     scheme = "document.body.getAttribute('data-md-color-scheme')"
     assert page.evaluate(scheme) == "default"
     page.locator("label[title=Dark]").click()

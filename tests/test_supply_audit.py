@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -28,19 +29,29 @@ from jaxpad.pins import Pin
 HASH = f"--hash=sha256:{'0' * 64}"
 PINS = {
     "cpu": ("jax==0.10.2 ; python_full_version < '3.12'", "jax==0.12 ; python_version >= '3.12'"),
-    "dev": ("jax==0.12 ; python_version >= '3.12'", "planted==1.5", "pywin32==9 ; os_name == 'nt'"),
+    "dev": (
+        *("jax==0.12 ; python_version >= '3.12'", "planted==1.5", "pywin32==9 ; os_name == 'nt'"),
+        *("excused==2", "late==3"),
+    ),
 }
-PLANTED = {
-    "id": "GHSA-aaaa-bbbb-cccc",
-    "aliases": ["CVE-2026-1"],
-    "summary": "planted",
-    "affected": [
-        {
-            "package": {"name": "planted", "ecosystem": "PyPI"},
-            "ranges": [{"type": "ECOSYSTEM", "events": [{"introduced": "0"}, {"fixed": "1.6"}]}],
-        }
-    ],
-}
+
+
+def planted(package: str = "planted", number: int = 1) -> dict[str, Any]:
+    """An advisory as OSV gives it."""
+    events = [{"introduced": "0"}, {"fixed": "1.6"}]
+    return {
+        "id": "GHSA-aaaa-bbbb-cccc",
+        "aliases": [f"CVE-2026-{number}"],
+        "summary": "planted",
+        "affected": [
+            {
+                "package": {"name": package, "ecosystem": "PyPI"},
+                "ranges": [{"type": "ECOSYSTEM", "events": events}],
+            }
+        ],
+    }
+
+
 TODAY = datetime.date(2026, 6, 1)
 
 
@@ -54,8 +65,8 @@ class Service:
     status: int = 200
 
 
-@pytest.fixture
-def service() -> Iterator[Service]:
+@contextmanager
+def serving() -> Iterator[Service]:
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
             query = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
@@ -81,11 +92,21 @@ def service() -> Iterator[Service]:
 
 
 @pytest.fixture
-def folder(tmp_path: Path) -> Path:
+def service() -> Iterator[Service]:
+    with serving() as found:
+        yield found
+
+
+def pinned(folder: Path) -> Path:
     for name, named in PINS.items():
         text = "".join(f"{line} \\\n    {HASH}\n" for line in named)
-        (tmp_path / f"{name}.txt").write_text(f"# made by a test\n{text}")
-    return tmp_path
+        (folder / f"{name}.txt").write_text(f"# made by a test\n{text}")
+    return folder
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return pinned(tmp_path)
 
 
 def audit(folder: Path, *options: str) -> subprocess.CompletedProcess[str]:
@@ -107,54 +128,84 @@ def day(days: int) -> datetime.date:
     return datetime.datetime.now(datetime.UTC).date() + datetime.timedelta(days=days)
 
 
+@dataclass(frozen=True)
+class Told:
+    """What one audit said: of every kind of pin and exception one."""
+
+    code: int
+    text: str
+    data: dict[str, Any]
+
+    def vulnerable(self) -> list[tuple[str, str]]:
+        return [(one["package"], one["version"]) for one in self.data["vulnerable"]]
+
+
+@pytest.fixture(scope="module")
+def mixed(tmp_path_factory: pytest.TempPathFactory) -> Told:
+    """Asked twice, for people and for programs: each time pip-audit starts for every round."""
+    folder = pinned(tmp_path_factory.mktemp("pins"))
+    with serving() as service:
+        service.known["jax", "0.12"] = planted("jax")
+        service.known["planted", "1.5"] = planted()
+        service.known["excused", "2"] = planted("excused", 2)
+        service.known["late", "3"] = planted("late", 3)
+        allow(folder, "CVE-2026-2", day(1), "excused")
+        allow(folder, "CVE-2026-3", day(-1), "late")
+        allow(folder, "CVE-2026-4", day(1))
+        text, data = osv(folder, service), osv(folder, service, "--json")
+    assert text.returncode == data.returncode, text.stderr
+    return Told(text.returncode, text.stdout, json.loads(data.stdout))
+
+
 def test_clean_asks_each_version_once(folder: Path, service: Service) -> None:
     done = osv(folder, service)
     assert done.returncode == 0, done.stderr
-    every = [("jax", "0.10.2"), ("jax", "0.12"), ("planted", "1.5"), ("pywin32", "9")]
+    every = [("excused", "2"), ("jax", "0.10.2"), ("jax", "0.12"), ("late", "3")]
+    every += [("planted", "1.5"), ("pywin32", "9")]
     assert sorted(service.asked) == every  # also what another Python or platform installs
-    assert done.stdout == "4 of 4 pins audited: nothing known stands against them\n"
+    assert done.stdout == "6 of 6 pins audited: nothing known stands against them\n"
 
 
-def test_vulnerable(folder: Path, service: Service) -> None:
-    service.known["planted", "1.5"] = PLANTED
-    done = osv(folder, service)
-    assert done.returncode == 1
+def test_vulnerable(mixed: Told) -> None:
+    assert mixed.code == 1
     words = "planted 1.5: CVE-2026-1 (GHSA-aaaa-bbbb-cccc), fixed in 1.6; pinned in dev"
-    assert f"VULNERABLE  {words}" in done.stdout
+    assert f"VULNERABLE  {words}" in mixed.text
 
 
-def test_second_version_is_audited(folder: Path, service: Service) -> None:
-    for version in ("0.10.2", "0.12"):
-        service.known = {("jax", version): PLANTED}
-        told = json.loads(osv(folder, service, "--json").stdout)
-        assert [(one["package"], one["version"]) for one in told["vulnerable"]] == [
-            ("jax", version)
-        ]
+def test_second_version_is_audited(mixed: Told) -> None:
+    """For itself: what is known of it is not told of the first, and the other way below."""
+    assert [version for name, version in mixed.vulnerable() if name == "jax"] == ["0.12"]
 
 
 def test_accepted_by_alias(folder: Path, service: Service) -> None:
-    service.known["planted", "1.5"] = PLANTED
+    """Where nothing else stands against the pins it is a pass, an exception too many or not."""
+    service.known["planted", "1.5"] = planted()
+    service.known["jax", "0.10.2"] = planted("jax", 2)
     allow(folder, "CVE-2026-1", day(1))
+    allow(folder, "CVE-2026-2", day(1), "jax")
+    allow(folder, "CVE-2026-9", day(1), "jax")
     done = osv(folder, service, "--json")
     told = json.loads(done.stdout)
     assert (done.returncode, told["verdict"], told["vulnerable"]) == (0, "pass", [])
-    assert told["accepted"][0]["exception"]["why"] == "not reached"
+    assert {one["exception"]["why"] for one in told["accepted"]} == {"not reached"}
+    found = [(one["advisory"]["package"], one["advisory"]["version"]) for one in told["accepted"]]
+    assert sorted(found) == [("jax", "0.10.2"), ("planted", "1.5")]
+    assert [one["id"] for one in told["unmatched"]] == ["CVE-2026-9"]
 
 
-def test_expired(folder: Path, service: Service) -> None:
-    service.known["planted", "1.5"] = PLANTED
-    allow(folder, "CVE-2026-1", day(-1))
-    done = osv(folder, service)
-    assert done.returncode == 1
-    assert "VULNERABLE  planted 1.5" in done.stdout
-    assert f"the exception CVE-2026-1 ended on {day(-1)}: not reached" in done.stdout
+def test_accepted_beside_others(mixed: Told) -> None:
+    assert "excused" not in dict(mixed.vulnerable())
+    assert [one["advisory"]["package"] for one in mixed.data["accepted"]] == ["excused"]
 
 
-def test_unmatched_is_named(folder: Path, service: Service) -> None:
-    allow(folder, "CVE-2026-1", day(1))
-    done = osv(folder, service)
-    assert done.returncode == 0
-    assert "planted: no pin has CVE-2026-1 any more: remove the exception" in done.stdout
+def test_expired(mixed: Told) -> None:
+    assert mixed.code == 1
+    assert "VULNERABLE  late 3" in mixed.text
+    assert f"the exception CVE-2026-3 ended on {day(-1)}: not reached" in mixed.text
+
+
+def test_unmatched_is_named(mixed: Told) -> None:
+    assert "planted: no pin has CVE-2026-4 any more: remove the exception" in mixed.text
 
 
 def test_unreachable(folder: Path, service: Service) -> None:
@@ -162,8 +213,8 @@ def test_unreachable(folder: Path, service: Service) -> None:
     allow(folder, "CVE-2026-1", day(1))
     done = osv(folder, service)
     assert done.returncode == 3
-    assert "NOT AUDITED jax 0.10.2, planted 1.5, pywin32 9 and 1 more: " in done.stdout
-    assert "0 of 4 pins audited: not all could be audited, which is no pass" in done.stdout
+    assert "NOT AUDITED excused 2, jax 0.10.2, late 3 and 3 more: " in done.stdout
+    assert "0 of 6 pins audited: not all could be audited, which is no pass" in done.stdout
     assert "no match" not in done.stdout  # nobody knows
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from templates import SETS, commit, copier, copy, git, tagged
+from templates import commit, copier, git, own
 
 # What the user wrote, and what jaxpad changes later in the same file, elsewhere in it.
 FILES = {
@@ -34,8 +34,7 @@ def edit(file: Path, old: str, new: str) -> None:
 @pytest.fixture(scope="module")
 def updated(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A copy of v1 with edits, after an update to v2."""
-    template = tagged(tmp_path_factory.mktemp("template"))
-    project = copy(template, tmp_path_factory.mktemp("project") / "mine", SETS["slurm"])
+    template, project = own(tmp_path_factory, "slurm", tmp_path_factory.mktemp("updated"))
     for name, ((old, new), _) in FILES.items():
         edit(project / name, old, new)
     (project / "src/my_project/model.py").write_text('"""The user\'s own model."""\n')

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from jaxpad.fleet._model import Outlier
 from jaxpad.report._figures import number, plural
+from jaxpad.shares import percent
 
 
 @dataclass(frozen=True)
@@ -47,5 +48,5 @@ def far(outliers: Iterable[Outlier]) -> tuple[Far, ...]:
 def away(outlier: Outlier) -> str:
     """`45 % below the median 697 of 80`."""
     way = "below" if outlier.value < outlier.median else "above"
-    percent = f"{abs(100 * outlier.distance):,.0f} %"
-    return f"{percent} {way} the median {number(outlier.median)} of {outlier.peers + 1:,}"
+    part = percent(abs(outlier.distance))
+    return f"{part} {way} the median {number(outlier.median)} of {outlier.peers + 1:,}"

@@ -10,6 +10,7 @@ the peers may be wrong before it misleads.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
@@ -17,6 +18,7 @@ from jaxpad.bounds import Bounds
 from jaxpad.fleet._digest import Digest
 from jaxpad.fleet._model import Distribution, Outlier
 from jaxpad.fleet._series import Series
+from jaxpad.shares import ratio
 
 CONSISTENT = 1.4826
 BINS = 40
@@ -93,10 +95,16 @@ def _outside(numbers: Numbers, found: Middle, bounds: Bounds) -> Iterator[Outlie
             value=value,
             unit=series.unit,
             median=centre,
-            deviations=abs(value - centre) / found.deviation if found.deviation else None,
+            deviations=_deviations(value, found),
             peers=len(numbers.values) - 1,
             slow=series.rate and value < centre,
         )
+
+
+def _deviations(value: float, found: Middle) -> float | None:
+    """How many from the middle; None where that is no number."""
+    many = abs(value - found.median) / found.deviation if found.deviation else math.inf
+    return many if math.isfinite(many) else None
 
 
 def _spread(numbers: Numbers, found: Middle) -> Distribution:
@@ -105,7 +113,7 @@ def _spread(numbers: Numbers, found: Middle) -> Distribution:
     counts = [0] * BINS
     step = (most / BINS - least / BINS) or 1.0
     for value in values:
-        counts[min(BINS - 1, int((value / 2 - least / 2) / (step / 2)))] += 1
+        counts[min(BINS - 1, int(ratio(value / 2 - least / 2, step / 2) or 0.0))] += 1
     return Distribution(
         what=series.what,
         model=series.model,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -10,10 +9,10 @@ from jaxpad.errors import UsageError
 from jaxpad.fleet._names import brief
 from jaxpad.fleet._refused import Refused
 from jaxpad.report import Report, from_json
+from jaxpad.report._strict import NoNumber, loads
 
 DEEPEST = 32  # a report nests 7 deep
 MOST_VALUES = 1_000_000  # Python takes 60 bytes for what is 3 in the file
-MOST_DIGITS = 20  # of a whole number; int() alone takes thousands
 _NO_MARKS = bytes(set(range(256)) - set(b'[]{},"'))
 
 
@@ -52,28 +51,9 @@ def _hold_shape(data: bytes) -> None:
 
 def _loads(data: bytes) -> Mapping[str, Any]:
     try:
-        content: Mapping[str, Any] = json.loads(
-            data.decode("utf-8"), parse_constant=_constant, parse_int=_int, parse_float=_float
-        )
-    except Refused:
-        raise
+        content: Mapping[str, Any] = loads(data.decode("utf-8"))
+    except NoNumber as error:
+        raise Refused(str(error)) from None
     except (ValueError, RecursionError) as error:
         raise Refused(f"it is no JSON ({brief(str(error), 120)})") from None
     return content
-
-
-def _constant(word: str) -> None:
-    raise Refused(f"it holds {word}, which is no number in JSON")
-
-
-def _int(text: str) -> int:
-    if len(text) > MOST_DIGITS:
-        raise Refused(f"it holds a number of {len(text):,} digits")
-    return int(text)
-
-
-def _float(text: str) -> float:
-    value = float(text)
-    if value - value != 0:  # infinite
-        raise Refused(f"it holds {brief(text, 24)}, which is too large a number")
-    return value

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from jaxpad.fleet._model import Distribution, Outlier
@@ -11,6 +11,7 @@ from jaxpad.report._canvas import WIDTH, Chart, axes, label
 from jaxpad.report._figures import brief
 from jaxpad.report._svg import COLOURS
 from jaxpad.report._tags import Html, table
+from jaxpad.shares import clip, ratio
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -20,6 +21,7 @@ HEIGHT = 150.0  # CSS pixels
 NAMED = 3  # outliers with a label in the picture; the table has all
 CROWD = 20  # marks among which a name cannot be read
 NAME, UNIT = 100.0, 120.0  # CSS pixels that a label may take
+LONGEST = 1e30  # of an axis
 
 
 @dataclass(frozen=True)
@@ -79,7 +81,16 @@ def _table(numbers: Distribution) -> Html:
     return table(f"{numbers.what} of {numbers.model}: how many", heads, rows)
 
 
-def _paint(drawn: Figure, spread: Spread) -> None:
+def _drawable(spread: Spread) -> Spread:
+    """With every number where an axis can be."""
+    numbers = spread.numbers
+    least, median, most = (clip(n, LONGEST) for n in (numbers.least, numbers.median, numbers.most))
+    outside = tuple(replace(each, value=clip(each.value, LONGEST)) for each in spread.outside)
+    return Spread(replace(numbers, least=least, median=median, most=most), outside)
+
+
+def _paint(drawn: Figure, whole: Spread) -> None:
+    spread = _drawable(whole)
     numbers = spread.numbers
     panel = axes(drawn, 34, 10, 34, 20)
     edges = _edges(numbers)
@@ -112,8 +123,14 @@ def _scale(panel: Axes, numbers: Distribution, top: int) -> None:
 def _mark(panel: Axes, spread: Spread) -> None:
     """A triangle above the bars for each outlier, names for the first few."""
     # One where many would lie upon another: a page must not hold ten thousand.
-    pixel = (spread.numbers.most / WIDTH - spread.numbers.least / WIDTH) or 1.0
-    values = list({round(each.value / pixel): each.value for each in spread.outside}.values())
+    whole = spread.numbers.most - spread.numbers.least
+    least = spread.numbers.least
+    values = list(
+        {
+            round(WIDTH * (ratio(each.value - least, whole) or 0.0)): each.value
+            for each in spread.outside
+        }.values()
+    )
     across = panel.get_xaxis_transform()
     panel.plot(
         values,

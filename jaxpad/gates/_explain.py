@@ -13,6 +13,7 @@ from jaxpad.gates._peak import Peak
 from jaxpad.gates._subject import Subject
 from jaxpad.gates._window import of_gpu
 from jaxpad.health._heat import FAULTS
+from jaxpad.shares import percent
 from jaxpad.verdict import Verdict
 
 SLOW = (
@@ -66,7 +67,7 @@ def _held_down(subject: Subject, _peak: Peak | None, _gate: float) -> Reason | N
     for name, (words, remedy) in FAULTS.items():
         share = window.share(name) if window else 0.0
         if share > least:
-            return Reason(Verdict.FAIL, f"{words} in {100 * share:.0f} % of the samples", remedy)
+            return Reason(Verdict.FAIL, f"{words} in {percent(share)} of the samples", remedy)
     return None
 
 

@@ -11,6 +11,7 @@ from jaxpad.gates._explain import Reason, explain
 from jaxpad.gates._peak import Peak, peak
 from jaxpad.gates._subject import Evidence, Subject, subjects
 from jaxpad.results import Judgement, Rate
+from jaxpad.shares import percent, ratio
 from jaxpad.verdict import Verdict
 
 UNITS = {"B": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30}
@@ -39,10 +40,15 @@ def _size(rate: Rate) -> float:
     return float(number) * UNITS[unit] if unit in UNITS and number.isdecimal() else 0.0
 
 
+def _is_rate(rate: Rate) -> bool:
+    """NaN, infinity and nothing are none, and say nothing of those beside them."""
+    return math.isfinite(rate.median) and rate.median > 0
+
+
 def _alone(subject: Subject, largest: bool) -> Judgement:
     """The rate by itself."""
     rate = subject.rate
-    if not math.isfinite(rate.median) or rate.median <= 0:
+    if not _is_rate(rate):
         remedy = "run it again; if it stays, file an issue with this smoke.json"
         reason = Reason(Verdict.INCONCLUSIVE, f"{rate.median:g} {rate.unit} is no rate", remedy)
         return _judgement(subject, reason)
@@ -79,7 +85,7 @@ def _held(subject: Subject, most: Peak) -> Judgement:
 
 
 def _sliced(most: Peak) -> str:
-    return f"a slice of {100 * most.share:.0f} % of the GPU" if most.share < 1 else ""
+    return f"a slice of {percent(most.share)} of the GPU" if most.share < 1 else ""
 
 
 def _judgement(subject: Subject, reason: Reason, most: Peak | None = None) -> Judgement:
@@ -99,7 +105,7 @@ def _among_peers(subject: Subject, one: Judgement, others: Sequence[Subject]) ->
     """A rate that is well by itself, held to the median of its peers."""
     if subject.gpu is None or one.verdict not in (Verdict.PASS, Verdict.NOT_APPLICABLE):
         return one
-    same = [each.rate.median for each in _peers(subject, others)]
+    same = [each.rate.median for each in _peers(subject, others) if _is_rate(each.rate)]
     if not same:
         return one
     least = subject.bound("peer_least")
@@ -110,8 +116,8 @@ def _among_peers(subject: Subject, one: Judgement, others: Sequence[Subject]) ->
     if len(same) + 1 < PEERS_TO_BLAME and reason.verdict is Verdict.FAIL:
         remedy = "swap the two GPUs, or measure each on its own, to see which is at fault"
         reason = Reason(Verdict.INCONCLUSIVE, "of two that differ either may be at fault", remedy)
-    percent = 100 * subject.rate.median / statistics.median(same)
-    why = f"{percent:.0f} % of its peers' median; {reason.why}"
+    share = ratio(subject.rate.median, statistics.median(same)) or 0.0
+    why = f"{percent(share)} of its peers' median; {reason.why}"
     told = f"at least {least.value:g} {least.unit} ({least.origin})"
     return replace(
         one, verdict=reason.verdict, gate=gate, source=told, why=why, remedy=reason.remedy

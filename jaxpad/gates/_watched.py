@@ -11,6 +11,7 @@ from jaxpad.gates._window import window
 from jaxpad.health._heat import FAULTS
 from jaxpad.health._xids import HARDWARE
 from jaxpad.nvml import GpuState, GpuTrace, Reading, Snapshot, Trace, Xid
+from jaxpad.shares import percent, ratio
 from jaxpad.verdict import Verdict
 
 RESET = "drain the node and reset the GPU (nvidia-smi -r) or reboot; replace it if it comes again"
@@ -48,7 +49,7 @@ def slowed(trace: Trace, bounds: Bounds) -> Answer:
         for name, (words, remedy) in FAULTS.items():
             share = max(_counted(gpu, name), _sampled(gpu, name))
             if share > bound.value:
-                reason = f"GPU {at}: {words} for {100 * share:.0f} % of the run"
+                reason = f"GPU {at}: {words} for {percent(share)} of the run"
                 return Answer(Verdict.FAIL, reason, remedy)
     return Answer(Verdict.PASS)
 
@@ -57,7 +58,7 @@ def _counted(gpu: GpuTrace, name: str) -> float:
     """By the driver's own counters, which miss nothing between two samples."""
     spent = gpu.slowed_ns.get(name, Reading(None, "not counted")).value or 0
     length = gpu.time_s[-1] - gpu.time_s[0] if len(gpu.time_s) > 1 else 0.0
-    return spent / 1e9 / length if length > 0 else 0.0
+    return ratio(spent / 1e9, length) or 0.0
 
 
 def _sampled(gpu: GpuTrace, name: str) -> float:

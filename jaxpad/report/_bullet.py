@@ -13,6 +13,7 @@ from jaxpad.report._rated import WRONG, Entry, Program, finding
 from jaxpad.report._signs import SIGNS
 from jaxpad.report._svg import COLOURS
 from jaxpad.report._tags import Html, table
+from jaxpad.shares import clip, percent, ratio
 from jaxpad.verdict import Verdict
 
 if TYPE_CHECKING:
@@ -55,7 +56,7 @@ def _numbers(program: Program) -> Html:
 
 def _row(entry: Entry) -> tuple[str, ...]:
     rate = entry.rate
-    share = "" if entry.share is None else f"{100 * entry.share:.1f} %"
+    share = "" if entry.share is None else percent(entry.share, 1)
     gate = "none" if entry.gate is None else number(entry.gate)
     how = "all at once" if rate.together or rate.device is None else "one by one"
     shown = (number(rate.median), number(rate.spread), share, gate)
@@ -104,8 +105,9 @@ def _length(program: Program, entry: Entry, value: float) -> float:
 
     Cut where no rate can be: an axis cannot go beyond what a float holds.
     """
-    length = 100 * value / entry.peak if program.scaled and entry.peak else value
-    return min(length, LONGEST)
+    if program.scaled and entry.peak is not None:
+        return 100 * (ratio(value, entry.peak) or 0.0)
+    return clip(value, LONGEST)
 
 
 def _bars(panel: Axes, program: Program, bars: list[Bar]) -> None:

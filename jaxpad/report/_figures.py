@@ -2,7 +2,15 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
+
 from jaxpad.results import Fact, Measurement
+from jaxpad.shares import clip
+
+_LONG = 1e15  # from here on digits are no figures
+LONGEST_S = 1e9  # thirty years
+_FAR = 1e300  # from here on a number is cut before it is added to others
 
 
 def plural(count: int, noun: str) -> str:
@@ -19,7 +27,10 @@ def number(value: float | str) -> str:
     """A measured value for people: four figures, thousands marked."""
     if isinstance(value, str):
         return value
-    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"
+    try:
+        return f"{value:,.0f}" if 1000 <= abs(value) < _LONG else f"{value:.4g}"
+    except OverflowError:  # a whole number may be larger than any float
+        return f"a number of {value.bit_length():,} bits" if isinstance(value, int) else str(value)
 
 
 def brief(value: float) -> str:
@@ -46,8 +57,23 @@ def moment(started: str) -> str:
 
 
 def duration(seconds: float) -> str:
-    """`0.42 s`, `38 s`, `2 min 5 s`."""
+    """`0.42 s`, `38 s`, `2 min 5 s`; what is no time of a run as the number that it is."""
+    if not abs(seconds) < LONGEST_S:
+        return f"{seconds:.3g} s"
     if seconds < 60:
         return f"{seconds:.2f} s" if seconds < 10 else f"{seconds:.0f} s"
     minutes, rest = divmod(round(seconds), 60)
     return f"{minutes} min {rest} s"
+
+
+def clock(seconds: float) -> str:
+    """`3:20`, minutes and seconds after the start; what is no time of a run as a number."""
+    if not abs(seconds) < LONGEST_S:
+        return f"{seconds:.3g} s"
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes}:{rest:02d}"
+
+
+def mean(values: Sequence[float]) -> float:
+    """Of what any sensor reads: the sum of what floats just hold is more than one holds."""
+    return math.fsum(clip(value, _FAR) for value in values) / len(values)

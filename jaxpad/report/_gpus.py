@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 
 from jaxpad.nvml import Lost, Trace
 from jaxpad.report._digest import ORDER
-from jaxpad.report._figures import known, number
+from jaxpad.report._figures import clock, known, number
 from jaxpad.report._rated import WRONG
 from jaxpad.report._signs import badge, style
 from jaxpad.report._tags import Html, folded, join, section, table, tag
-from jaxpad.report._times import clock, index
+from jaxpad.report._times import index
 from jaxpad.results import Fact, Gpu, GpuFinding, Judgement, Report
+from jaxpad.shares import ratio
 from jaxpad.verdict import Verdict, overall
 
 _TRUE = re.compile(r"true|1", re.IGNORECASE)
@@ -103,9 +105,10 @@ def _value(gpu: Gpu, path: str) -> str | None:
 
 def _number(gpu: Gpu, path: str) -> float | None:
     try:
-        return float(_value(gpu, path) or "")
+        found = float(_value(gpu, path) or "")
     except ValueError:
         return None
+    return found if math.isfinite(found) else None
 
 
 Told = tuple[str, float | None]
@@ -122,7 +125,7 @@ def _of(path: str, most: str, unit: str, scale: float = 1.0) -> Callable[[Gpu], 
         if not top:
             return f"{number(round(now * scale, 1))} {unit}", None
         shown = f"{number(round(now * scale, 1))} of {number(round(top * scale, 1))} {unit}"
-        return shown, now / top
+        return shown, ratio(now, top)
 
     return told
 

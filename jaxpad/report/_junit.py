@@ -12,10 +12,12 @@ from typing import Any
 from xml.etree import ElementTree as ET
 
 from jaxpad.report._digest import Topic, topics
+from jaxpad.report._figures import LONGEST_S
 from jaxpad.report._rated import entries
 from jaxpad.report._text import plain
 from jaxpad.report._words import headline
 from jaxpad.results import CheckResult, Measurement, Report
+from jaxpad.shares import clip
 from jaxpad.verdict import Verdict
 
 RATED = "test_throughput_gates.py"  # the file that judges the rates
@@ -73,13 +75,18 @@ def _totals(checks: Iterable[CheckResult], seconds: float) -> dict[str, str]:
         "failures": str(verdicts.count(Verdict.FAIL)),
         "errors": str(verdicts.count(Verdict.INCONCLUSIVE)),
         "skipped": str(verdicts.count(Verdict.NOT_APPLICABLE)),
-        "time": f"{seconds:.3f}",
+        "time": _time(seconds),
     }
+
+
+def _time(seconds: float) -> str:
+    """Readers take a plain decimal: a time that no run takes is cut."""
+    return f"{clip(seconds, LONGEST_S):.3f}"
 
 
 def _case(check: CheckResult) -> ET.Element:
     classname = plain(check.file.removesuffix(".py"))
-    named = {"classname": classname, "name": plain(check.name), "time": f"{check.seconds:.3f}"}
+    named = {"classname": classname, "name": plain(check.name), "time": _time(check.seconds)}
     case = ET.Element("testcase", named)
     if check.measurements:
         properties = ET.SubElement(case, "properties")

@@ -19,6 +19,7 @@ from jaxpad.report._throttle import throttle
 from jaxpad.report._times import index
 from jaxpad.report._when import when
 from jaxpad.results import Report
+from jaxpad.shares import percent
 
 _BARS = "Solid bars: all devices at once. Hollow bars: one by one."
 _GATE = (
@@ -96,7 +97,7 @@ def _row(entry: Entry) -> tuple[str, ...]:
     rate = entry.rate
     how = "all at once" if rate.together or rate.device is None else "one by one"
     gate = "none" if entry.gate is None else number(entry.gate)
-    share = "" if entry.share is None else f"{100 * entry.share:.0f} %"
+    share = "" if entry.share is None else percent(entry.share)
     return rate.name, _where(entry), how, f"{number(rate.median)} {rate.unit}", gate, share
 
 

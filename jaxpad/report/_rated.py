@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 from jaxpad.report._figures import brief, number
 from jaxpad.results import Judgement, Rate, Report
+from jaxpad.shares import percent, ratio
 from jaxpad.verdict import Verdict, overall
 
 WRONG = (Verdict.FAIL, Verdict.INCONCLUSIVE)
@@ -36,8 +37,7 @@ class Entry:
     @property
     def share(self) -> float | None:
         """Of the peak: 1.0 is all of it."""
-        known = self.peak is not None and self.peak > 0 and math.isfinite(self.rate.median)
-        return self.rate.median / self.peak if known and self.peak else None
+        return None if self.peak is None else ratio(self.rate.median, self.peak)
 
 
 @dataclass(frozen=True)
@@ -72,7 +72,7 @@ class Program:
     @property
     def scaled(self) -> bool:
         """Whether every rate has a peak to be shown against."""
-        return all(entry.peak for entry in self.entries)
+        return all(entry.peak is not None and entry.peak > 0 for entry in self.entries)
 
 
 Key = tuple[str, str, str, int | None, bool, float]
@@ -156,13 +156,19 @@ def reached(program: Program) -> str:
 
 
 def _held(program: Program) -> list[str]:
-    shares = [round(100 * entry.share) for entry in program.entries if entry.share is not None]
+    shares = [entry.share for entry in program.entries if entry.share is not None]
     gates = [entry.gate for entry in program.entries if entry.gate is not None]
-    parts = [f"{extent(list(map(float, shares)))} % of peak"] if shares else []
+    parts = [f"{_percents(shares)} of peak"] if shares else []
     if gates:
         low, high = number(min(gates)), number(max(gates))
         parts.append(f"gate {low}" if low == high else f"gates {low} to {high}")
     return [", ".join(parts)] if parts else []
+
+
+def _percents(shares: list[float]) -> str:
+    """`37 to 72 %`."""
+    low, high = percent(min(shares)), percent(max(shares))
+    return low if low == high else f"{low.removesuffix(' %')} to {high}"
 
 
 def _short(program: Program) -> list[str]:

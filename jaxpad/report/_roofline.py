@@ -17,6 +17,7 @@ from jaxpad.report._rated import Program, programs
 from jaxpad.report._svg import COLOURS
 from jaxpad.report._tags import Html, table
 from jaxpad.results import Gpu, Report
+from jaxpad.shares import percent, ratio
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -26,7 +27,7 @@ WIDTH, HEIGHT = 400.0, 290.0  # CSS pixels
 LEFT, RIGHT, TOP, BOTTOM = 40.0, 58.0, 8.0, 34.0
 _NEAR = 13.0  # pixels between points that share one label
 MEMORY = "memory"
-HIGHEST = 1e30  # TFLOP/s that are drawn; what is not finite is not below it
+HIGHEST, LOWEST = 1e30, 1e-30  # TFLOP/s, GB/s or FLOP for a byte that are drawn
 
 
 @dataclass(frozen=True)
@@ -53,7 +54,7 @@ class Kind:
         """Peak TFLOP/s by dtype, those that are the same named together."""
         by_peak: dict[float, list[str]] = {}
         for dtype, peak in self.peaks.items():
-            if dtype != MEMORY and peak > 0:
+            if dtype != MEMORY:
                 by_peak.setdefault(peak, []).append(dtype)
         return {", ".join(names): peak for peak, names in by_peak.items()}
 
@@ -66,11 +67,21 @@ def kinds(report: Report) -> tuple[Kind, ...]:
     """The kinds of GPU whose peaks are known."""
     found: dict[str, list[Gpu]] = {}
     for gpu in report.gpus:
-        if gpu.peaks.get(MEMORY, 0) > 0 and len(gpu.peaks) > 1:
+        if MEMORY in _peaks(gpu) and len(_peaks(gpu)) > 1:
             found.setdefault(gpu.description or gpu.name, []).append(gpu)
     return tuple(
-        Kind(name, tuple(gpu.index for gpu in gpus), gpus[0].peaks) for name, gpus in found.items()
+        Kind(name, tuple(gpu.index for gpu in gpus), _peaks(gpus[0]))
+        for name, gpus in found.items()
     )
+
+
+def _peaks(gpu: Gpu) -> dict[str, float]:
+    """Those that have a place on an axis of logarithms."""
+    return {name: peak for name, peak in gpu.peaks.items() if _drawn(peak)}
+
+
+def _drawn(value: float) -> bool:
+    return LOWEST < value < HIGHEST
 
 
 def points(report: Report, kind: Kind) -> tuple[Point, ...]:
@@ -95,7 +106,7 @@ def _rates(program: Program, kind: Kind, together: bool) -> Iterator[tuple[float
         if not here or rate.together is not together or not rate.intensity:
             continue
         tflops = rate.median if rate.unit == "TFLOP/s" else rate.median * rate.intensity / 1000
-        if rate.intensity > 0 and 0 < tflops < HIGHEST:
+        if _drawn(rate.intensity) and _drawn(tflops):
             yield rate.intensity, tflops
 
 
@@ -154,7 +165,7 @@ def _row(kind: Kind, point: Point) -> tuple[str, ...]:
         number(point.intensity),
         brief(point.tflops),
         f"{number(roof)} ({why})",
-        f"{100 * point.tflops / roof:.0f}\u00a0%",
+        percent(ratio(point.tflops, roof) or 0.0).replace(" ", "\u00a0"),
     )
 
 

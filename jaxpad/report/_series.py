@@ -5,16 +5,16 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from statistics import fmean
 from typing import TYPE_CHECKING
 
 from jaxpad.nvml import Gap, GpuTrace, Trace
 from jaxpad.report._canvas import WIDTH, Chart, axes
-from jaxpad.report._figures import brief, number
+from jaxpad.report._figures import brief, clock, mean, number
 from jaxpad.report._svg import COLOURS
 from jaxpad.report._tags import Html, table
-from jaxpad.report._times import bands, clock, index, lane, shade, span, time_axis
+from jaxpad.report._times import bands, drawn_at, index, lane, shade, span, time_axis
 from jaxpad.results import Report
+from jaxpad.shares import clip
 from jaxpad.verdict import Verdict
 
 if TYPE_CHECKING:
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 LEFT, RIGHT, TOP, BOTTOM = 46.0, 46.0, 16.0, 18.0  # CSS pixels
 BUSY = 50.0  # per cent of utilisation
+LONGEST = 1e30  # a value that is drawn; beyond it matplotlib runs out of numbers
 
 
 @dataclass(frozen=True)
@@ -43,7 +44,7 @@ def _highest(line: Line) -> float:
 
 
 def _mean(line: Line) -> float:
-    return fmean(line.values)
+    return mean(line.values)
 
 
 def _lowest_busy(line: Line) -> float:
@@ -131,7 +132,7 @@ def _row(line: Line, quantity: Quantity) -> tuple[str, ...]:
         why = line.trace.absent.get(quantity.column, "no sample")
         return f"GPU {line.gpu}", why, "", "", "", ""
     high, time = max((value, time) for time, value in line.points)
-    shown = (number(min(line.values)), number(fmean(line.values)), number(high), clock(time))
+    shown = (number(min(line.values)), number(mean(line.values)), number(high), clock(time))
     return f"GPU {line.gpu}", *shown, number(quantity.tell(line))
 
 
@@ -148,7 +149,7 @@ def _paint(
     width = WIDTH - LEFT - RIGHT
     time_axis(panel, start, stop, width)
     shade(panel, bands(report), width / (stop - start))
-    every = [value for line in found for value in line.values] or [0.0]
+    every = [clip(value, LONGEST) for line in found for value in line.values] or [0.0]
     high = max(every)
     low = min(0.0, *every) if quantity.from_zero else min(every)
     for row, line in enumerate(found):
@@ -181,7 +182,7 @@ def _lane(
     """The line in its lane, filled below, with a hole where nothing was seen."""
     low, extent = scale
     times, values = _broken(line.points, gaps)
-    heights = [row + 0.92 - 0.84 * (value - low) / extent for value in values]
+    heights = [row + 0.92 - 0.84 * (clip(value, LONGEST) - low) / extent for value in values]
     panel.fill_between(times, heights, row + 0.92, color=tone, alpha=0.18, linewidth=0)
     panel.plot(times, heights, color=tone, linewidth=0.9)
     if line.trace.lost is not None:
@@ -189,7 +190,7 @@ def _lane(
 
 
 def _lost(panel: Axes, row: int, line: Line) -> None:
-    at_s = line.trace.lost.at_s if line.trace.lost else 0.0
+    at_s = drawn_at(line.trace.lost.at_s) if line.trace.lost else 0.0
     fail = COLOURS["fail"]
     panel.plot([at_s], [row + 0.5], marker="X", markersize=8, color=fail, linewidth=0, zorder=5)
     panel.annotate(
@@ -206,21 +207,26 @@ def _lost(panel: Axes, row: int, line: Line) -> None:
 def _broken(
     points: Sequence[tuple[float, float]], gaps: Sequence[Gap]
 ) -> tuple[list[float], list[float]]:
-    holes = [((gap.start_s + gap.stop_s) / 2, math.nan) for gap in gaps]
+    holes = [(_middle(gap), math.nan) for gap in gaps]
     whole = sorted([*points, *holes], key=lambda point: point[0])
-    return [time for time, _ in whole], [value for _, value in whole]
+    return [drawn_at(time) for time, _ in whole], [value for _, value in whole]
+
+
+def _middle(gap: Gap) -> float:
+    return drawn_at(gap.start_s) / 2 + drawn_at(gap.stop_s) / 2
 
 
 def _gaps(panel: Axes, gaps: Sequence[Gap]) -> None:
     """Each tinted all the way down, the longest with its name."""
     tone = COLOURS["inconclusive"]
     for gap in gaps:
-        panel.axvspan(gap.start_s, gap.stop_s, facecolor=tone, alpha=0.25, linewidth=0)
+        ends = drawn_at(gap.start_s), drawn_at(gap.stop_s)
+        panel.axvspan(*ends, facecolor=tone, alpha=0.25, linewidth=0)
     if gaps:
         longest = max(gaps, key=lambda gap: gap.seconds)
         panel.annotate(
             "gap",
-            ((longest.start_s + longest.stop_s) / 2, 0.5),
+            (_middle(longest), 0.5),
             xycoords=("data", "axes fraction"),
             rotation=90,
             ha="center",

@@ -13,6 +13,8 @@ from dataclasses import replace
 
 from jaxpad.nvml import GpmTrace, GpuTrace, Trace
 from jaxpad.nvml._trace import Column
+from jaxpad.report._figures import mean
+from jaxpad.shares import ratio
 
 MOST = 600  # rows of one GPU
 _EXTREMES: dict[str, Callable[..., int]] = {
@@ -73,11 +75,13 @@ def _kept(gpu: GpuTrace) -> list[int]:
 
 def _stretches(times: Sequence[float]) -> Iterator[Sequence[int]]:
     """Rows by stretches of equal time, those that have any."""
-    start, whole = times[0], (times[-1] - times[0]) or 1.0
+    # Halves: the difference of two times may be more than a float holds.
+    start, whole = times[0], times[-1] / 2 - times[0] / 2
     rows: list[int] = []
     place = 0
     for row, time in enumerate(times):
-        now = min(_STRETCHES - 1, int(_STRETCHES * (time - start) / whole))
+        share = ratio(time / 2 - start / 2, whole) or 0.0
+        now = min(_STRETCHES - 1, int(_STRETCHES * share))
         if now != place and rows:
             yield rows
             rows = []
@@ -116,4 +120,4 @@ def _gpm(found: GpmTrace) -> GpmTrace:
 def _means(column: Column, width: int) -> Column:
     parts = (column[at : at + width] for at in range(0, len(column), width or 1))
     known = ([value for value in part if value is not None] for part in parts)
-    return tuple(_short(sum(part) / len(part)) if part else None for part in known)
+    return tuple(_short(mean(part)) if part else None for part in known)

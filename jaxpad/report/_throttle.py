@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING
 from jaxpad.nvml import GpuTrace, Trace
 from jaxpad.nvml._clocks import reasons
 from jaxpad.report._canvas import WIDTH, Chart, axes
-from jaxpad.report._figures import duration
+from jaxpad.report._figures import clock, duration
 from jaxpad.report._series import lane_name
 from jaxpad.report._svg import COLOURS
 from jaxpad.report._tags import Html, table
-from jaxpad.report._times import bands, clock, index, lane, shade, span, time_axis
+from jaxpad.report._times import bands, drawn_at, index, lane, shade, span, time_axis
 from jaxpad.results import Report
 from jaxpad.verdict import Verdict
 
@@ -61,9 +61,10 @@ def words(reason: str) -> str:
 def strips(gpu: GpuTrace) -> tuple[Strip, ...]:
     """The stretches of one GPU; each ends with the next sample."""
     column = gpu.columns.get("throttle_bits", ())
-    ends = (*gpu.time_s[1:], *gpu.time_s[-1:])
+    times = tuple(map(drawn_at, gpu.time_s))
+    ends = (*times[1:], *times[-1:])
     found: list[Strip] = []
-    for start, stop, bits in zip(gpu.time_s, ends, column, strict=False):
+    for start, stop, bits in zip(times, ends, column, strict=False):
         reason = _worst(bits)
         if reason and found and found[-1].reason == reason and found[-1].stop_s == start:
             found[-1] = Strip(found[-1].start_s, stop, reason)

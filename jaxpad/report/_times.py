@@ -2,17 +2,28 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from jaxpad.nvml import GpuTrace, Trace
 from jaxpad.report._canvas import text_width
 from jaxpad.report._digest import Topic, topics
+from jaxpad.report._figures import clock
 from jaxpad.report._svg import COLOURS
 from jaxpad.results import Report
+from jaxpad.shares import clip
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+
+
+LATEST_S = 1e8  # three years: beyond it nothing is drawn, whatever a file says
+
+
+def drawn_at(seconds: float) -> float:
+    """A time that has a place on an axis."""
+    return clip(seconds, LATEST_S)
 
 
 @dataclass(frozen=True)
@@ -30,14 +41,16 @@ def bands(report: Report) -> tuple[Band, ...]:
     for topic in topics(report):
         begun = [(c.began, c.began + c.seconds) for c in topic.checks if c.began is not None]
         if begun:
-            found.append(Band(topic, min(a for a, _ in begun), max(b for _, b in begun)))
+            first, last = min(a for a, _ in begun), max(b for _, b in begun)
+            found.append(Band(topic, drawn_at(first), drawn_at(last)))
     return tuple(sorted(found, key=lambda band: band.start_s))
 
 
 def span(report: Report, trace: Trace) -> tuple[float, float]:
     """From the run's start, or the trace's, to the end of both."""
     last = max((band.stop_s for band in bands(report)), default=0.0)
-    return min(0.0, trace.start_s), max(last, trace.stop_s, trace.start_s + 1e-3)
+    start, stop = drawn_at(trace.start_s), drawn_at(trace.stop_s)
+    return min(0.0, start), max(last, stop, start + 1e-3)
 
 
 def index(report: Report, at: int, gpu: GpuTrace) -> int:
@@ -52,18 +65,12 @@ def lane(count: int) -> float:
     return max(25.0, 110.0 / max(1, count))
 
 
-def clock(seconds: float) -> str:
-    """`3:20`, minutes and seconds after the start."""
-    minutes, rest = divmod(round(seconds), 60)
-    return f"{minutes}:{rest:02d}"
-
-
 def time_axis(panel: Axes, start_s: float, stop_s: float, width: float) -> None:
     """Ticks at round times, as minutes and seconds."""
     panel.set_xlim(start_s, stop_s)
     steps = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400)
     wanted = (stop_s - start_s) * 48 / width  # a label takes up to 48 pixels
-    step = next((each for each in steps if each >= wanted), steps[-1])
+    step = next((each for each in steps if each >= wanted), math.ceil(wanted / 86400) * 86400)
     ticks = [step * at for at in range(int(stop_s // step) + 1)]
     panel.set_xticks(ticks, [clock(tick) for tick in ticks])
 

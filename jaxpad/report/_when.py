@@ -4,17 +4,16 @@ from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
 from dataclasses import dataclass
-from statistics import fmean
 from typing import TYPE_CHECKING
 
 from jaxpad.nvml import Trace
 from jaxpad.report._canvas import WIDTH, Chart, axes, label, text_width
-from jaxpad.report._figures import duration, number, plural
+from jaxpad.report._figures import clock, duration, mean, number, plural
 from jaxpad.report._rated import Program, programs
 from jaxpad.report._signs import SIGNS, style
 from jaxpad.report._svg import COLOURS
 from jaxpad.report._tags import Html, table
-from jaxpad.report._times import Band, bands, clock, span, time_axis
+from jaxpad.report._times import Band, bands, drawn_at, span, time_axis
 from jaxpad.results import Report
 from jaxpad.verdict import Verdict
 
@@ -100,7 +99,7 @@ def _row(row: Row, trace: Trace) -> tuple[str, ...]:
         row.name,
         clock(start),
         clock(stop),
-        f"{number(fmean(watts))} W" if watts else "no sample",
+        f"{number(mean(watts))} W" if watts else "no sample",
         f"{number(min(clocks))} MHz" if clocks else "no sample",
         f"{number(max(heat))} °C" if heat else "no sample",
     )
@@ -134,7 +133,11 @@ def _paint(drawn: Figure, report: Report, trace: Trace, found: tuple[Row, ...]) 
 
 def _bars(panel: Axes, at: int, row: Row, least: float) -> None:
     for tone in dict.fromkeys(tone for _, _, tone in row.bars):
-        mine = [(start, max(least, seconds)) for start, seconds, each in row.bars if each == tone]
+        mine = [
+            (drawn_at(start), max(least, drawn_at(seconds)))
+            for start, seconds, each in row.bars
+            if each == tone
+        ]
         panel.broken_barh(mine, (at - 0.33, 0.66), facecolor=COLOURS[tone], linewidth=0, zorder=2)
 
 

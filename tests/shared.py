@@ -1,0 +1,43 @@
+"""What several tests read and none changes: made once in a run, whichever process asks first."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from jaxpad.report import Report, write
+from test_report_samples import SHAPES, trace_of
+
+
+def once(factory: pytest.TempPathFactory, name: str, make: Callable[[Path], None]) -> Path:
+    """The folder `name`, filled by `make`; the processes of pytest-xdist share it.
+
+    Who comes while it is made waits. One that could not be made is made anew by the next.
+    """
+    base = factory.getbasetemp()
+    root = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "shared"
+    folder, made = root / name, root / f"{name}.made"
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with (root / f"{name}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not made.exists():
+            shutil.rmtree(folder, ignore_errors=True)
+            folder.mkdir()
+            make(folder)
+            made.touch()
+    return folder
+
+
+def written(factory: pytest.TempPathFactory, report: Report) -> Path:
+    """The folder of a report of SHAPES, with its trace, as `jaxpad smoke` leaves it."""
+    name = next(name for name, shape in SHAPES.items() if shape is report)
+
+    def make(folder: Path) -> None:
+        write(report, folder, trace_of(report))
+
+    return once(factory, f"report-{name.replace(' ', '-')}", make)
