@@ -1,19 +1,20 @@
 """`smoke --on slurm` on a real Slurm of four nodes: JAX on the CPU, with Gloo between them.
 
-Each node has the double of NVML in a scenario of its own.
+Each node has the double of NVML in a scenario of its own. What a run asks of a node by itself is
+in test_healthy; the others, which are about what comes of a node, ask its health alone. A run
+that several tests read is made once.
 """
 
 from __future__ import annotations
 
 import contextlib
-import functools
 import json
 import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,7 +27,7 @@ from slurm_cluster import HERE, NODES, SlurmCluster
 WELL = "idle-h100-sxm"
 ECC = {"1.TotalEccErrors.1.0": 2}
 TEMPLATES = HOME / "configs/clusters/slurm"
-BRIEF = "test_health or test_jax_starts"
+BRIEF, HEALTH = "test_health or test_jax_starts", "test_health"
 TRAIN = """
 import jax
 jax.distributed.initialize(initialization_timeout=60)
@@ -68,24 +69,32 @@ class Found:
 
 @pytest.fixture
 def out(slurm: SlurmCluster) -> Path:
-    """A report folder that all nodes see."""
+    """A report folder that all nodes see; every node is well."""
+    return well(slurm, "report")
+
+
+def well(slurm: SlurmCluster, name: str) -> Path:
     for node in NODES:
         slurm.nvml(node, WELL)
-    folder = slurm.folder / "report"
+    folder = slurm.folder / name
     subprocess.run(["rm", "-rf", folder], check=True)
     return folder
 
 
 def words(out: Path, nodes: str, *more: str) -> list[str]:
     gpus = [] if "--gpus-per-node" in more else ["--gpus-per-node", "0"]
-    asked = ["--on", "slurm", "--nodelist", nodes, *gpus]
-    return ["smoke", *asked, "--out", str(out), "-k", BRIEF, *more]
+    asked = [] if "-k" in more else ["-k", HEALTH]
+    return ["smoke", "--on", "slurm", "--nodelist", nodes, *gpus, *asked, "--out", str(out), *more]
 
 
 def smoke(slurm: SlurmCluster, out: Path, nodes: str, *more: str) -> Found:
     done = slurm.jaxpad(*words(out, nodes, *more))
     slurm.until(lambda: not queue(slurm), "no job of ours is left")
-    found = Found(done.returncode, done.stderr, out)
+    return checked(Found(done.returncode, done.stderr, out))
+
+
+def checked(found: Found) -> Found:
+    """The report says what the exit code says."""
     assert found.fleet["exit_code"] == found.code, found.said
     return found
 
@@ -94,20 +103,33 @@ def queue(slurm: SlurmCluster) -> str:
     return slurm.tell("squeue", "--noheader")
 
 
-def running(slurm: SlurmCluster) -> list[str]:
-    """Nodes that have a job."""
-    return slurm.tell("squeue", "--noheader", "--format=%N").split()
+def another(slurm: SlurmCluster, node: str) -> str:
+    """Somebody else's job on that node; its id."""
+    wanted = ["--parsable", f"--nodelist={node}", "--output=/dev/null", "--wrap", "sleep 600"]
+    return slurm.tell("sbatch", *wanted).strip()
+
+
+def state(slurm: SlurmCluster, job: str) -> str:
+    """Of a job: such as RUNNING."""
+    return slurm.tell("squeue", "--noheader", f"--jobs={job}", "--format=%T").strip()
 
 
 def disturb(slurm: SlurmCluster, node: str, how: str) -> None:
     path = os.pathsep.join([str(HERE / "disturbed"), str(HOME)])
-    slurm.more_environ(node, {"JAXPAD_TEST_DISTURB": how, "PYTHONPATH": path})
+    sign = {"JAXPAD_TEST_DISTURBED": str(disturbed(slurm, node))}
+    disturbed(slurm, node).unlink(missing_ok=True)
+    slurm.more_environ(node, {"JAXPAD_TEST_DISTURB": how, "PYTHONPATH": path, **sign})
+
+
+def disturbed(slurm: SlurmCluster, node: str) -> Path:
+    """A file that is there once the node hangs."""
+    return slurm.folder / f"disturbed.{node}"
 
 
 def test_healthy(slurm: SlurmCluster, out: Path) -> None:
     """Two GPUs a node by Slurm's account, so two processes on each; JAX takes the CPU."""
     asked = ["--gpus-per-node", "2", "--platform", "cpu", "--profile", "base", "--pairwise"]
-    found = smoke(slurm, out, "n[0-1]", *asked)
+    found = smoke(slurm, out, "n[0-1]", "-k", BRIEF, *asked)
     assert found.code == 0, found.said
     assert found.verdicts() == {"n0": "pass", "n1": "pass"}
     assert found.multi["verdict"] == "pass"
@@ -152,22 +174,24 @@ def test_killed_rank(slurm: SlurmCluster, out: Path) -> None:
     assert not left.stdout, "no process is left behind"
 
 
-def test_down_node(slurm: SlurmCluster, out: Path) -> None:
+@dataclass(frozen=True)
+class Untested(Found):
+    """A run over nodes of which most cannot be tested."""
+
+    other: str  # the state of somebody else's job, after it
+
+
+@pytest.fixture(scope="module")
+def untested(slurm_of_session: SlurmCluster) -> Untested:
+    """n0 is well, n1 has somebody else's job, the slurmd of n2 answers nothing, n3 is down."""
+    slurm = slurm_of_session
+    slurm.reset()
+    out, other = well(slurm, "untested"), another(slurm, "n1")
     slurm.tell("scontrol", "update", "NodeName=n3", "State=DOWN", "Reason=power supply")
-    found = smoke(slurm, out, "n[0,3]")
-    assert found.code == 3, found.said
-    assert found.verdicts() == {"n0": "pass", "n3": "inconclusive"}
-    assert "down: power supply" in found.node("n3")["reasons"][0]
-    assert not (out / "nodes/n3").exists()
-
-
-def test_node_that_never_starts(slurm: SlurmCluster, out: Path) -> None:
-    """Slurm takes it for idle, and its slurmd answers nothing."""
-    with stopped(slurm, "n3"):
-        found = smoke(slurm, out, "n[2-3]", "--wait", "5")
-    assert found.code == 3, found.said
-    assert found.verdicts() == {"n2": "pass", "n3": "inconclusive"}
-    assert found.node("n3")["reasons"][0].startswith("not tested")
+    slurm.until(lambda: state(slurm, other) == "RUNNING", "the other's job runs")
+    with stopped(slurm, "n2"):
+        done = slurm.jaxpad(*words(out, "n[0-3]", "--wait", "5"))
+    return Untested(done.returncode, done.stderr, out, state(slurm, other))
 
 
 @contextlib.contextmanager
@@ -180,70 +204,128 @@ def stopped(slurm: SlurmCluster, node: str) -> Iterator[None]:
         slurm.tell("kill", "-CONT", pid)
 
 
-def test_busy_node(slurm: SlurmCluster, out: Path) -> None:
+def test_not_tested_is_no_pass(untested: Untested) -> None:
+    """The node that is well passes, the others are inconclusive, and so is the whole."""
+    assert checked(untested).code == 3, untested.said
+    unsure = dict.fromkeys(("n1", "n2", "n3"), "inconclusive")
+    assert untested.verdicts() == {"n0": "pass", **unsure}, untested.said
+
+
+def test_down_node(untested: Untested) -> None:
+    assert "down: power supply" in untested.node("n3")["reasons"][0]
+    assert not (untested.out / "nodes/n3").exists()
+
+
+def test_node_that_never_starts(untested: Untested) -> None:
+    """Slurm takes it for idle, and its slurmd answers nothing."""
+    assert untested.node("n2")["reasons"][0].startswith("not tested")
+
+
+def test_busy_node(untested: Untested) -> None:
     """Somebody else's job is not waited for without end, nor harmed."""
-    other = ["sbatch", "--parsable", "--nodelist=n1", "--output=/dev/null", "--wrap", "sleep 600"]
-    job = slurm.tell(*other).strip()
-    done = slurm.jaxpad(*words(out, "n[0-1]", "--wait", "3"))
-    found = Found(done.returncode, done.stderr, out)
-    assert found.code == 3, found.said
-    assert "busy: still pending after 3 s" in found.node("n1")["reasons"][0]
-    assert queue(slurm).split()[0] == job
-    assert found.verdicts()["n0"] == "pass"
+    assert "busy: still pending after 5 s" in untested.node("n1")["reasons"][0]
+    assert untested.other == "RUNNING"
 
 
-def test_time_limit(slurm: SlurmCluster, out: Path) -> None:
-    """Slurm counts in minutes. The report has what was found out until then."""
+@dataclass(frozen=True)
+class Hung:
+    """Two runs at once, each over a node that is well and one whose suite hangs."""
+
+    limited: Found  # n1's job met its time limit
+    interrupted: Found  # a signal came while n3's job ran
+    other: str  # the state of somebody else's job on n0, after the signal
+
+
+@pytest.fixture(scope="module")
+def hung(slurm_of_session: SlurmCluster) -> Hung:
+    slurm = slurm_of_session
+    slurm.reset()
+    first, second = well(slurm, "limited"), well(slurm, "interrupted")
     disturb(slurm, "n1", "hang")
-    found = smoke(slurm, out, "n[0-1]", "--time", "00:01:00")
+    disturb(slurm, "n3", "hang")
+    with ThreadPoolExecutor(1) as pool:
+        limited = pool.submit(meets_limit, slurm, first)
+        slurm.until((first / "nodes/n0/report.html").exists, "n0 is done")
+        other = another(slurm, "n0")
+        found = interrupted(
+            slurm,
+            second,
+            "n[2-3]",
+            signal.SIGINT,
+            lambda said: (
+                "n2: pass" in said
+                and disturbed(slurm, "n3").exists()
+                and state(slurm, other) == "RUNNING"
+            ),
+        )
+        slurm.until(lambda: "n3" not in running(slurm), "our jobs are gone")
+        return Hung(limited.result(), found, state(slurm, other))
+
+
+def meets_limit(slurm: SlurmCluster, out: Path) -> Found:
+    """A run over n0 and n1 whose jobs may take a minute: n1's is over once its suite hangs."""
+    argv = slurm.argv(sys.executable, "-m", "jaxpad", *words(out, "n[0-1]", "--time", "00:01:00"))
+    with subprocess.Popen(argv, env=slurm.environ(), stderr=subprocess.PIPE, text=True) as run:
+        slurm.until(lambda: {"n0", "n1"} <= set(running(slurm)), "both jobs run")
+        asked = ["squeue", "--noheader", "--nodelist=n0,n1", "--format=%N %i %l"]
+        limits = [line.split() for line in slurm.tell(*asked).splitlines()]
+        assert [limit for _, _, limit in limits] == ["1:00", "1:00"]
+        for _, job, _ in limits:  # a busy machine may take longer
+            slurm.tell("scontrol", "update", f"JobId={job}", "TimeLimit=10")
+        slurm.until(disturbed(slurm, "n1").exists, "n1's suite hangs")
+        n1 = next(job for name, job, _ in limits if name == "n1")
+        slurm.tell("scontrol", "update", f"JobId={n1}", "EndTime=now")
+        _, stderr = run.communicate(timeout=300)
+    return checked(Found(run.returncode, stderr, out))
+
+
+def running(slurm: SlurmCluster) -> list[str]:
+    """Nodes that have a job."""
+    return slurm.tell("squeue", "--noheader", "--format=%N").split()
+
+
+def test_time_limit(hung: Hung) -> None:
+    """Slurm counts in minutes. The report has what was found out until then."""
+    found = hung.limited
     assert found.code == 3, found.said
-    assert found.verdicts() == {"n0": "pass", "n1": "inconclusive"}
+    assert found.verdicts() == {"n0": "pass", "n1": "inconclusive"}, found.said
     assert "TIMEOUT" in found.node("n1")["reasons"][0]
-    report = json.loads((out / "nodes/n1/smoke.json").read_text())
+    report = json.loads((found.out / "nodes/n1/smoke.json").read_text())
     assert report["verdict"] == "inconclusive"
 
 
-def test_cancelled(slurm: SlurmCluster, out: Path) -> None:
+def test_cancelled(hung: Hung) -> None:
     """What has landed is kept, our jobs are cancelled, another's is not."""
-    disturb(slurm, "n1", "hang")
-    other = ["sbatch", "--parsable", "--nodelist=n3", "--output=/dev/null", "--wrap", "sleep 600"]
-    job = slurm.tell(*other).strip()
-
-    def one_landed() -> None:
-        slurm.until(lambda: (out / "nodes/n0/report.html").exists(), "n0 is done", 90)
-        slurm.until(lambda: "n0" not in running(slurm), "n0's job has ended", 60)
-        time.sleep(2)  # until we are told so
-
-    found = interrupted(slurm, out, signal.SIGINT, one_landed)
-    assert found.verdicts() == {"n0": "pass", "n1": "inconclusive"}
-    assert "SIGINT" in found.node("n1")["reasons"][0]
-    slurm.until(lambda: queue(slurm).split()[:1] == [job], "our jobs are gone")
-    assert len(queue(slurm).splitlines()) == 1
+    found = hung.interrupted
+    assert found.verdicts() == {"n2": "pass", "n3": "inconclusive"}, found.said
+    assert "SIGINT" in found.node("n3")["reasons"][0]
+    assert hung.other == "RUNNING"
 
 
 def test_cancelled_in_the_run_of_all(slurm: SlurmCluster, out: Path) -> None:
     """No node is blamed for processes that we ended."""
     begun = out / "multi/rank-1.json"
-    until = functools.partial(slurm.until, begun.exists, "the processes start", 120)
-    found = interrupted(slurm, out, signal.SIGTERM, until)
+    found = interrupted(slurm, out, "n[0-1]", signal.SIGTERM, lambda _: begun.exists())
     assert found.verdicts() == {"n0": "pass", "n1": "pass"}
     assert "interrupted by SIGTERM" in found.stderr
     slurm.until(lambda: not queue(slurm), "our jobs are gone")
 
 
 def interrupted(
-    slurm: SlurmCluster, out: Path, number: signal.Signals, until: Callable[[], None]
+    slurm: SlurmCluster, out: Path, nodes: str, number: signal.Signals, when: Callable[[str], bool]
 ) -> Found:
-    """A run of n0 and n1 that gets a signal once `until` returns; it is inconclusive."""
-    argv = slurm.argv(sys.executable, "-m", "jaxpad", *words(out, "n[0-1]"))
-    with subprocess.Popen(
-        argv, env=slurm.environ(), stderr=subprocess.PIPE, text=True, start_new_session=True
-    ) as run:
-        until()
+    """A run that gets a signal once `when` holds of what it said so far; it is inconclusive."""
+    argv = slurm.argv(sys.executable, "-m", "jaxpad", *words(out, nodes))
+    said = out.with_suffix(".stderr")
+    with (
+        said.open("w") as stderr,
+        subprocess.Popen(argv, env=slurm.environ(), stderr=stderr, start_new_session=True) as run,
+    ):
+        slurm.until(lambda: when(said.read_text()), f"{number.name} is due")
         os.kill(slurm.child_of(run.pid), number)
-        _, stderr = run.communicate(timeout=60)
-    found = Found(run.returncode, stderr, out)
-    assert found.code == found.fleet["exit_code"] == 3, found.said
+        run.wait(timeout=120)
+    found = checked(Found(run.returncode, said.read_text(), out))
+    assert found.code == 3, found.said
     return found
 
 

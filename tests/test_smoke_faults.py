@@ -1,25 +1,23 @@
 """Every fault that a GPU node can have: the check that finds it, the verdict, the exit code.
 
 Each is injected, none passes. `whole run` is `jaxpad smoke` over the double of NVML, in which
-a fault shows to the driver, sysfs or the kernel's log; `judged` holds rates and readings that
-a GPU with this fault gives to the gates; `measured` runs the throughput programs on eight
-devices, one of them disturbed by a function argument. `PYTHONPATH=.:tests python` on this file
-prints the table of docs/faults.md.
+a fault shows to the driver, sysfs or the kernel's log. Faults that show in a GPU's readings, each
+to a check of its own, are on one node together: tests/test_health_faults.py has each alone.
+`judged` holds rates and readings that a GPU with this fault gives to the gates; `measured` runs
+the throughput programs on eight devices, one of them disturbed by a function argument.
+`PYTHONPATH=.:tests python` on this file prints the table of docs/faults.md.
 """
 
 from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cache, partial
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-import nvml_double as double
 from gate_samples import COPY, GEMM, evidence, node, rate, rates, trace
 from helpers import HOME, environ
 from jaxpad import gates, runner
@@ -28,55 +26,11 @@ from jaxpad.nvml import GpuState, Reading
 from jaxpad.results import Rate
 from jaxpad.runner._file import run_file
 from jaxpad.verdict import Verdict
-from smoke_faults import Fault, run
+from smoke_faults import Case, Fault, Outcome, run, whole
 from test_health_faults import off_the_bus, one_gpu, with_module
 from test_throughput import HANGS, eight
 
 FAIL, UNSURE = Verdict.FAIL, Verdict.INCONCLUSIVE
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What a user gets."""
-
-    verdict: str  # of the check
-    exit_code: int  # of the command
-    reason: str
-    remedy: str
-
-
-@dataclass(frozen=True)
-class Case:
-    """A fault, how it is injected, and what must come of it."""
-
-    fault: str
-    how: str
-    check: str
-    verdict: Verdict
-    remedy: str  # a word of it
-    outcome: Callable[[], Outcome]
-
-
-def whole(fault: str, check: str, verdict: Verdict, remedy: str, **injected: Any) -> Case:
-    """A fault of the node, found by a check of a whole run."""
-    file = "test_watched.py" if check in WATCHED else "test_health.py"
-    return Case(
-        fault,
-        "whole run",
-        f"{file}::{check}",
-        verdict,
-        remedy,
-        partial(_outcome, Fault(**injected), check),
-    )
-
-
-WATCHED = ("test_gpus_stay", "test_no_slowdown", "test_counters_stay")
-
-
-def _outcome(fault: Fault, check: str) -> Outcome:
-    report = run(fault)
-    found = next(one for one in report["checks"] if one["name"] == check)
-    return Outcome(found["verdict"], report["exit_code"], found["reason"], found["remedy"])
 
 
 def judged(
@@ -180,6 +134,9 @@ def slow_copy() -> Outcome:
     return Outcome(found.verdict, found.verdict.exit_code, found.reason, found.remedy)
 
 
+# Nodes with several faults, and nodes with several doubts about them.
+worn, broken = partial(whole, node="worn"), partial(whole, node="broken")
+doubtful, puzzling = partial(whole, node="doubtful"), partial(whole, node="puzzling")
 GROWING = "+900000000/s"  # ns: held down nine tenths of the time
 CASES = (
     whole("no driver", "test_driver", FAIL, "install", lay=one_gpu, library=False),
@@ -198,54 +155,56 @@ CASES = (
         more=("test_lax.py",),
     ),
     whole("GPU fallen off the bus", "test_count", FAIL, "reseat", lay=off_the_bus),
-    whole("uncorrected ECC error", "test_ecc", FAIL, "reset", changes={"3.TotalEccErrors.1.0": 2}),
-    whole("row remap pending", "test_rows", FAIL, "reset", changes={"3.RemappedRows.2": 1}),
-    whole("row remap failed", "test_rows", FAIL, "replaced", changes={"3.RemappedRows.3": 1}),
-    whole(
+    worn("uncorrected ECC error", "test_ecc", FAIL, "reset", changes={"3.TotalEccErrors.1.0": 2}),
+    worn("row remap pending", "test_rows", FAIL, "reset", changes={"3.RemappedRows.2": 1}),
+    broken("row remap failed", "test_rows", FAIL, "replaced", changes={"3.RemappedRows.3": 1}),
+    worn(
         "Xid in the kernel's log",
         "test_xid",
         FAIL,
         "reset",
         lay=lambda node: node.xid(48, "0000:0b:00"),
     ),
-    whole(
+    worn(
         "thermal slowdown at the start",
         "test_slowdown",
         FAIL,
         "fans",
         changes={"5.CurrentClocksEventReasons": 0x48},
     ),
-    whole(
+    worn(
         "thermal slowdown in the run, counter that wraps",
         "test_no_slowdown",
         FAIL,
         "fans",
         changes={"5.Field.270": f"4294000000 {GROWING} wrap 32"},
     ),
-    whole(
+    broken(
         "power brake in the run",
         "test_no_slowdown",
         FAIL,
         "power supplies",
         changes={"5.Field.271": f"0 {GROWING}"},
     ),
-    whole(
+    broken(
         "hardware slowdown",
         "test_slowdown",
         FAIL,
         "cooling",
         changes={"5.CurrentClocksEventReasons": 0x8},
     ),
-    whole("power cap", "test_power", UNSURE, "-pl 700", changes={"5.EnforcedPowerLimit": 400000}),
-    whole(
+    doubtful(
+        "power cap", "test_power", UNSURE, "-pl 700", changes={"5.EnforcedPowerLimit": 400000}
+    ),
+    worn(
         "PCIe at x4 at work",
         "test_pcie",
         FAIL,
         "reseat",
         changes={"6.CurrPcieLinkWidth": 4, "6.CurrentClocksEventReasons": 0},
     ),
-    whole("NVLink down", "test_nvlink", FAIL, "Xid 74", changes={"6.Field.165.17": 0}),
-    whole(
+    worn("NVLink down", "test_nvlink", FAIL, "Xid 74", changes={"6.Field.165.17": 0}),
+    doubtful(
         "foreign compute process",
         "test_busy",
         UNSURE,
@@ -256,14 +215,14 @@ CASES = (
             "2.ComputeRunningProcesses.0.usedGpuMemory": 2**30,
         },
     ),
-    whole(
+    puzzling(
         "memory taken by nobody that is listed",
         "test_busy",
         UNSURE,
         "fuser",
         changes={"2.MemoryInfo_v2.used": 40 * 10**9},
     ),
-    whole(
+    worn(
         "exclusive mode, held by another process",
         "test_mode",
         FAIL,
@@ -275,22 +234,22 @@ CASES = (
             "2.ComputeRunningProcesses.0.usedGpuMemory": 2**30,
         },
     ),
-    whole("prohibited mode", "test_mode", FAIL, "-c DEFAULT", changes={"7.ComputeMode": 2}),
-    whole(
+    broken("prohibited mode", "test_mode", FAIL, "-c DEFAULT", changes={"7.ComputeMode": 2}),
+    doubtful(
         "MIG parent without slices",
         "test_mig",
         UNSURE,
         "slices",
         changes={"7.MigMode.0": 1, "7.MigMode.1": 1},
     ),
-    whole(
+    doubtful(
         "temperature of 65535 °C",
         "test_sense",
         UNSURE,
         "nvidia-smi",
         changes={"5.TemperatureV.0": 65535, "5.Temperature.0": 65535},
     ),
-    whole(
+    puzzling(
         "NVML call that takes 2 s, before the run",
         "test_speed",
         UNSURE,
@@ -305,7 +264,7 @@ CASES = (
         changes={"1.slow.at_s": 0.3, "1.slow.for_s": 2.1},
         more=("test_lax.py",),
     ),
-    whole(
+    worn(
         "NVLink fabric not started",
         "test_fabric",
         FAIL,
@@ -356,11 +315,8 @@ CASES = (
 
 @cache
 def outcomes() -> dict[str, Outcome]:
-    """What comes of every fault; whole runs two at a time."""
-    double.library()  # built once, before the threads want it
-    with ThreadPoolExecutor(2) as pool:
-        found = pool.map(lambda case: case.outcome(), CASES)
-        return dict(zip([case.fault for case in CASES], found, strict=True))
+    """What comes of every fault."""
+    return {case.fault: case.outcome() for case in CASES}
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.fault)
@@ -372,8 +328,16 @@ def test_fault(case: Case) -> None:
     assert found.exit_code == {FAIL: 1, UNSURE: 3}[case.verdict]
 
 
+def test_faults_of_a_node_hide_none_of_each_other() -> None:
+    """Each shows to a check of its own, and every one of them gives the node's exit code."""
+    for name in {case.node for case in CASES if case.node}:
+        cases = [case for case in CASES if case.node == name]
+        assert len({case.check for case in cases}) == len(cases), name
+        assert len({case.verdict for case in cases}) == 1, name
+
+
 def test_well_node_passes() -> None:
-    report = run(Fault())
+    report = run(Fault(full=True))
     wrong = {
         one["id"] if "id" in one else one["name"]: one["reason"]
         for one in report["checks"]

@@ -1,6 +1,7 @@
 """Disturbs jaxpad on one node of the tests' Slurm, whose PYTHONPATH alone leads here."""
 
 import os
+import pathlib
 import signal
 import sys
 import time
@@ -25,4 +26,5 @@ def _in_multi() -> None:
 if HOW in ("slow", "kill") and "multi" in sys.orig_argv:
     _in_multi()
 if HOW == "hang" and "pytest" in sys.orig_argv:  # a check of the node's own suite
+    pathlib.Path(os.environ["JAXPAD_TEST_DISTURBED"]).touch()
     time.sleep(600)
