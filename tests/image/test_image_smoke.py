@@ -83,7 +83,7 @@ SUITES = {
 }
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")  # this file's tests are not in one row: conftest.py sorts them
 def suites(
     request: pytest.FixtureRequest, under_way: Mapping[str, Future[Built]]
 ) -> Iterator[Mapping[Suite, Future[Done]]]:
