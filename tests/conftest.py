@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+import programs
 import properties
-import tools
 from helpers import Answers, environ
 from jaxpad import runner
 from jaxpad.report import CheckResult
@@ -39,7 +39,7 @@ properties.register()  # before any test is read: settings are taken then
 def pytest_report_header() -> list[str]:
     """Which programs these tests use, and how property tests draw."""
     drawn = properties.header()
-    return [*tools.report(), *([drawn] if drawn else [])]
+    return [*programs.report(), *([drawn] if drawn else [])]
 
 
 @pytest.fixture

@@ -11,13 +11,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
-import tools
+import programs
 from helpers import HOME, environ
 
 CA = Path("/etc/ssl/certs/ca-certificates.crt")
 NETWORK = ("--network", "host")  # for steps that reach package registries through this machine
 Done = subprocess.CompletedProcess[str]
-engine = tools.docker
+engine = programs.docker
 
 
 @dataclass(frozen=True)

@@ -22,6 +22,7 @@ from typing import Any
 import pytest
 
 import nvml_double as double
+import programs
 from helpers import HOME, environ as base_environ
 
 NODES = ("n0", "n1", "n2", "n3")
@@ -66,6 +67,9 @@ class SlurmCluster:
 
     def start(self) -> None:
         """Raises AssertionError, with the logs, where a part does not start."""
+        slurmctld = _slurmctld()
+        assert slurmctld, f"{slurmctld.said}; apt-get install slurm-wlm munge"
+        print(slurmctld.said)  # noqa: T201 - told where a test fails
         lacking = [name for name in PROGRAMS if not shutil.which(name, path=_path())]
         assert not lacking, f"a Slurm needs {', '.join(lacking)}: apt-get install slurm-wlm munge"
         assert os.geteuid() == 0, "a Slurm of several nodes on one machine needs root"
@@ -239,9 +243,17 @@ def _executable(file: Path, text: str) -> None:
     fresh.rename(file)
 
 
-def _path() -> str:
+def _slurmctld() -> programs.Tool:
     """Debian keeps the daemons in sbin, which is not on everyone's PATH."""
-    return os.pathsep.join([os.environ.get("PATH", ""), "/usr/sbin", "/sbin"])
+    path = os.pathsep.join([os.environ.get("PATH", ""), "/usr/sbin", "/sbin"])
+    return programs.find("slurmctld", "-V", says="slurm", path=path)
+
+
+def _path() -> str:
+    """The programs of that daemon's installation first: PATH may hold an srun of another's."""
+    prefix = Path(_slurmctld().path or "/usr/sbin/slurmctld").parent.parent
+    folders = [str(prefix / "bin"), str(prefix / "sbin")]
+    return os.pathsep.join([*folders, os.environ.get("PATH", ""), "/usr/sbin", "/sbin"])
 
 
 @pytest.fixture(scope="session")

@@ -6,7 +6,6 @@ import json
 import os
 import secrets
 import shlex
-import shutil
 import socket
 import subprocess
 import sys
@@ -20,6 +19,7 @@ import yaml
 
 import fake_kubectl
 import fleet_nodes
+import programs
 from helpers import HOME, environ
 from jaxpad import bounds, multi, smoke_kubernetes
 from jaxpad.bounds import Bound
@@ -619,7 +619,16 @@ def test_calls_end(monkeypatch: pytest.MonkeyPatch) -> None:
 KUBE = _kubectl.Kubectl("ml", ("--server=http://127.0.0.1:1",))
 
 
-@pytest.mark.skipif(not shutil.which("kubectl"), reason="kubectl is not installed")
+@pytest.fixture(scope="module")
+def kubectl() -> str:
+    """A real one: on PATH there may be a client that does not run, or another's program."""
+    found = programs.find("kubectl", "version", "--client", says="Client Version")
+    if not found:
+        pytest.skip(found.said)
+    print(found.said)  # noqa: T201 - told where a test fails
+    return found.path
+
+
 @pytest.mark.parametrize(
     "argv",
     [
@@ -631,11 +640,15 @@ KUBE = _kubectl.Kubectl("ml", ("--server=http://127.0.0.1:1",))
     ],
     ids=lambda argv: argv[4],
 )
-def test_real_kubectl_knows_the_options(argv: list[str]) -> None:
+def test_real_kubectl_knows_the_options(kubectl: str, argv: list[str]) -> None:
     """It comes as far as looking for a server, which is not there."""
     given = (HOME / "configs/clusters/kubernetes/multi.yaml").read_text()
     done = subprocess.run(
-        argv, input=given, capture_output=True, text=True, env=os.environ | {"KUBECONFIG": ""}
+        [kubectl, *argv[1:]],
+        input=given,
+        capture_output=True,
+        text=True,
+        env=os.environ | {"KUBECONFIG": ""},
     )
     assert isinstance(_kubectl.refusal(done.stderr), _kubectl.Unreachable), done.stderr
 

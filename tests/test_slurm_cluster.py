@@ -396,7 +396,7 @@ def test_training_template(slurm: SlurmCluster) -> None:
     log = slurm.folder / "train.log"
     smaller = ["--nodes=2", "--ntasks-per-node=2", "--gpus-per-node=2"]
     place = [f"--output={log}", f"--chdir={slurm.folder}", "--wait"]
-    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+    path = os.pathsep.join([str(Path(sys.executable).parent), slurm.environ()["PATH"]])
     for node in NODES:
         slurm.node_environ(node, {"JAX_PLATFORMS": "cpu", "PATH": path})
     done = slurm.run("sbatch", *smaller, *place, str(TEMPLATES / "train.sbatch"))

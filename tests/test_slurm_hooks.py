@@ -5,10 +5,10 @@ from __future__ import annotations
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import pytest
 
@@ -130,11 +130,32 @@ def test_command() -> None:
     assert (well.returncode, well.stdout, well.stderr) == (0, "", "")
 
 
+Given = TypeVar("Given")
+
+
+def in_time(limit_s: float, at_once: Callable[[], object], call: Callable[[], Given]) -> Given:
+    """What `call` gives, `limit_s` after what it takes where there is nothing to ask.
+
+    That is what starting programs costs now. A busy machine may be late; what hangs always is.
+    """
+    took = []
+    for _ in range(3):
+        begun = time.monotonic()
+        at_once()
+        asked = time.monotonic()
+        found = call()
+        took.append(time.monotonic() - asked)
+        if took[-1] < limit_s + asked - begun:
+            return found
+    raise AssertionError(f"late three times: {took}")
+
+
 @pytest.mark.parametrize("scenario", ["hangs", "crashes", "garbage", "no-permission"])
 def test_undecided_in_time(scenario: str) -> None:
-    begun = time.monotonic()
-    done = hook("prolog", scenario=scenario, SLURM_JOB_GPUS="0")
-    assert time.monotonic() - begun < 10
+    def asked(**job: str) -> subprocess.CompletedProcess[str]:
+        return hook("prolog", scenario=scenario, **job)
+
+    done = in_time(9, asked, lambda: asked(SLURM_JOB_GPUS="0"))
     assert (done.returncode, done.stdout) == (0, "")
 
 
@@ -194,9 +215,12 @@ def test_prolog_in_doubt_in_slurm(slurm: SlurmCluster) -> None:
     """A driver that hangs: the job starts, within 10 s."""
     slurm.nvml("n2", "hangs")
     slurm.hook("prolog")
-    begun = time.monotonic()
-    slurm.tell("srun", "--nodelist=n2", "--gpus=1", "true")
-    assert time.monotonic() - begun < 11
+
+    def job(*gpus: str) -> str:
+        return slurm.tell("srun", "--nodelist=n2", *gpus, "true")
+
+    in_time(10, job, lambda: job("--gpus=1"))
+    assert slurm.code("prolog", "n2") == 0
     slurm.until(lambda: slurm.state("n2") == "idle", "n2 is idle")
 
 

@@ -22,7 +22,7 @@ from typing import Any
 
 import pytest
 
-import tools
+import programs
 from helpers import HOME
 from images import CA, NETWORK, Built, docker, engine, jaxpad, output
 from newcomer import Walked, walk
@@ -38,7 +38,7 @@ def daemon(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     if subprocess.run([engine(), "info"], capture_output=True).returncode == 0:
         yield
         return
-    program = tools.found("dockerd")
+    program = programs.found("dockerd")
     if os.geteuid() != 0 or not program:
         pytest.fail("these tests need a docker daemon: start one, or run as root with docker.io")
     log = tmp_path_factory.mktemp("dockerd") / "log"
