@@ -20,6 +20,7 @@ class Options:
 
     out: str = ""
     check: bool = False
+    questions: str = ""
     sample: str = "20"
     seed: str = "0"
     workers: str = "2"
@@ -77,10 +78,11 @@ def _memory(workers: int) -> int:
 
 
 def _check(options: Options, effort: effects.Effort, file: Path, shown: Progress) -> int:
-    sample, seed = _number("--sample", options.sample), _number("--seed", options.seed)
+    asked = _number("--questions", options.questions, least=1) if options.questions else None
+    draw = matrix.Draw(_number("--sample", options.sample), _number("--seed", options.seed), asked)
     begun = time.monotonic()
     with shown.bar:
-        found = matrix.again(matrix.read(file), sample, seed, effort, shown.watcher())
+        found = matrix.again(matrix.read(file), draw, effort, shown.watcher())
     for one in found:
         sys.stdout.write(f"{one.where}: kept {one.kept}, found {one.found}\n")
     sys.stdout.write(

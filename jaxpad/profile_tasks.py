@@ -56,6 +56,8 @@ def explain(
     help={
         "out": "the matrix to write or to compare with; default: configs/xla/matrix.json",
         "check": "write nothing: compile jaxpad's own profiles again and compare; 1 if any differ",
+        "questions": "with --check: how many of our profiles' questions, a profile on a GPU and "
+        "workload each; default: all",
         "sample": "with --check: how many other cells to compile again",
         "seed": "with --check: which ones",
         "workers": "compiling processes",
@@ -66,6 +68,7 @@ def matrix(
     _c: Context,
     out: str = "",
     check: bool = False,
+    questions: str = "",
     sample: str = "20",
     seed: str = "0",
     workers: str = "2",

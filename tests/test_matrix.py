@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import json
 import re
-import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from helpers import environ
 from jaxpad import effects, flags, matrix, profile_commands, profiles
 from jaxpad.effects import Cell, Verdict
 from jaxpad.errors import UsageError
-from jaxpad.matrix import Build, CellRow, Matrix, _again
+from jaxpad.matrix import Build, CellRow, Draw, Matrix, _again
+from matrix_again import again, of_commit, run, seconds_and_mib
 
 JAXLIBS = ("0.10.2", "0.12.0.1")
 DEAD = {
@@ -34,28 +32,41 @@ def kept() -> Matrix:
     return matrix.read()
 
 
-def jaxpad(*words: str, **variables: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "jaxpad", "profile.matrix", *words],
-        env=environ(**variables),
-        capture_output=True,
-        text=True,
-        timeout=1200,
-    )
-
-
 def test_matrix_is_reproduced(tmp_path: Path) -> None:
-    """The shipped profiles' own cells and a sample of the others, compiled here and now.
+    """A draw that changes with the commit: every workload and GPU, compiled here and now.
 
-    Within 10 minutes on two cores, and under 4 GiB.
+    tests/release compiles the whole, within its time.
     """
-    done = jaxpad("--check", "--sample", "20", "--seed", "7", XDG_CACHE_HOME=str(tmp_path))
-    assert done.returncode == 0, done.stdout[-3000:] + done.stderr
+    seed = of_commit()
+    done = again("--questions", "10", "--sample", "4", "--seed", str(seed), cache=tmp_path)
+    assert done.returncode == 0, f"seed {seed}: {done.stdout[-3000:]}{done.stderr}"
     assert "; 0 differ from" in done.stdout
-    took = re.search(r"; (\d+) s, at most (\d+) MiB of memory$", done.stdout.strip())
-    assert took, done.stdout
-    assert int(took[1]) <= 600
-    assert 0 < int(took[2]) < 4096
+    compiled = re.match(r"(\d+) of (\d+) programs compiled, 0 cells kept", done.stdout)
+    assert compiled, done.stdout
+    assert int(compiled[1]) == int(compiled[2]) >= 20
+    assert 0 < seconds_and_mib(done.stdout)[1] < 4096
+
+
+def place(one: effects.Question) -> tuple[str, str, str]:
+    return one.profile.name, one.gpu.name, one.workload.name
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_draw_misses_no_workload_and_no_gpu(seed: int) -> None:
+    every = matrix.questions(matrix.shipped())
+    found = matrix.drawn(every, Draw(sample=0, seed=seed, questions=10))
+    assert len(set(map(place, found))) == 10
+    assert {one.workload.name for one in found} == {one.workload.name for one in every}
+    assert {one.gpu.name for one in found} == {one.gpu.name for one in every}
+    assert found == matrix.drawn(every, Draw(sample=0, seed=seed, questions=10))
+
+
+def test_draws_come_to_all() -> None:
+    """Seed by seed, so that no question is left out for good."""
+    every = matrix.questions(matrix.shipped())
+    draws = (matrix.drawn(every, Draw(0, seed, 10)) for seed in range(200))
+    assert {place(one) for draw in draws for one in draw} == set(map(place, every))
+    assert matrix.drawn(every, Draw(0, 1)) == every
 
 
 def test_matrix_is_whole(kept: Matrix) -> None:
@@ -149,7 +160,7 @@ def test_copied_flags(kept: Matrix) -> None:
 
 
 def test_dry_run_counts() -> None:
-    done = jaxpad("--dry-run")
+    done = run("--dry-run")
     assert done.returncode == 0, done.stderr
     part = matrix.read().part(flags.jaxlib_version()).builds[0]
     assert done.stdout.startswith(f"jaxlib {part.jaxlib}: {part.cells} cells of ")
@@ -161,11 +172,12 @@ def test_dry_run_counts() -> None:
         (("--check", "--out", "nothing.json"), "the matrix has no part of jaxlib"),
         (("--workers", "0"), "--workers is '0', expected a whole number from 1 on"),
         (("--check", "--sample", "-1"), "--sample is '-1'"),
+        (("--check", "--questions", "0"), "--questions is '0', expected a whole number from 1"),
         (("--check", "--out", __file__), "holds no matrix of this jaxpad"),
     ],
 )
 def test_bad_input(words: tuple[str, ...], said: str) -> None:
-    done = jaxpad(*words)
+    done = run(*words)
     assert done.returncode == 2, done.stderr
     assert said in done.stderr
     assert "Traceback" not in done.stderr
@@ -227,6 +239,9 @@ def test_difference_is_told() -> None:
     assert [one.where for one in said] == [
         "profile base, conv on l4",
         "profile base, dense on l4",
+    ]
+    assert [one.where for one in _again._effects(SMALL, gone, whole=False)] == [
+        "profile base, conv on l4"
     ]
 
 

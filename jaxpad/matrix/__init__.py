@@ -7,7 +7,7 @@
 the one that was there. Nothing here imports JAX in the calling process.
 """
 
-from jaxpad.matrix._again import Difference, again
+from jaxpad.matrix._again import Difference, Draw, again, drawn
 from jaxpad.matrix._compute import compute
 from jaxpad.matrix._file import FILE, read, write
 from jaxpad.matrix._model import Build, CellRow, Matrix
@@ -32,11 +32,13 @@ __all__ = [
     "Build",
     "CellRow",
     "Difference",
+    "Draw",
     "Matrix",
     "again",
     "architectures",
     "builds",
     "compute",
+    "drawn",
     "exposed_us",
     "latency_hiding",
     "model_table",
