@@ -37,7 +37,8 @@ _ONCE = """
     test_smoke_faults.py test_smoke_nvml.py test_doctor* test_health* test_nvml*
     test_entrypoint.py test_with_profile.py test_launch.py test_engines.py test_fallback.py
     test_template_* test_hub_* test_supply_* test_kernel.py test_design.py test_troubleshooting.py
-    test_tune_planted.py test_tune_real.py test_tune_report.py test_tune_search.py
+    test_tune_planted.py test_tune_simulated.py test_tune_real.py test_tune_report.py
+    test_tune_search.py
     test_tune_stats.py test_tune_gpu.py test_tune_bench.py test_tune_space.py test_tune_command.py
     test_layers.py test_requirements.py test_build.py test_bootstrap.py test_extend.py
     test_install.py test_container_files.py test_peers.py test_hostlist.py test_multi_*

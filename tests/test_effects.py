@@ -62,19 +62,93 @@ def explain(cache: Path, *words: str, folder: Path = HOME) -> Told:
     return Told(done.returncode, done.stderr, json.loads(done.stdout or "{}"))
 
 
-def profile(folder: Path, **flags: str) -> str:
-    path = folder / "odd.toml"
-    rows = [
-        f'[[flag]]\nname = "{name}"\nvalue = "{value}"\nwhy = "a test"\nsource = "https://x.org"\n'
-        for name, value in flags.items()
-    ]
-    path.write_text('description = "for a test"\n' + "".join(rows))
-    return str(path)
+# Profiles of the tests, each with what it is asked for.
+ODD = {
+    "alias": ("h100-sxm", "fsdp", {"xla_gpu_enable_pipelined_all_gather": "true"}),
+    "odd": (
+        "a100-sxm-80",
+        "dense",
+        {
+            "xla_gpu_no_such_flag": "1",
+            "xla_gpu_autotune_level": "x",
+            "xla_gpu_nccl_termination_timeout_seconds": "100",
+            "xla_gpu_filter_kernels_spilling_registers_on_autotuning": "false",
+            "xla_gpu_deterministic_ops": "true",
+        },
+    ),
+    "breaks": ("a100-sxm-80", "dense", {"xla_disable_all_hlo_passes": "true"}),
+    "einsum": ("h100-sxm", "fsdp", {"xla_gpu_threshold_for_windowed_einsum_mib": "0"}),
+    "no-option": ("a100-sxm-80", "dense", {"xla_gpu_enable_pipelined_p2p": "true"}),
+    "default": ("a100-sxm-80", "dense", {"xla_gpu_triton_gemm_any": "true"}),
+    "map": (
+        "a100-sxm-80",
+        "dense",
+        {"xla_gpu_analytical_latency_estimator_options": "nic_speed_gbps=25.0"},
+    ),
+}
+SHIPPED = (
+    ("base", "a100-sxm-80", "fsdp"),
+    ("base", "h100-sxm", "fsdp"),
+    ("deterministic", "h100-sxm", "conv"),
+)
+# The cells of all tests at once: each is compiled once, and a worker starts once for many.
+WARM = """
+import json, sys
+from jaxpad import effects, gpus, profiles, workloads
+asked = [
+    effects.Question(profiles.load(profile), gpus.load(gpu), workloads.load(workload))
+    for profile, gpu, workload in json.load(sys.stdin)
+]
+effects.explain_all(asked)
+"""
 
 
 @pytest.fixture(scope="module")
-def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("cache")
+def mine(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the profiles of `ODD`."""
+    folder = tmp_path_factory.mktemp("profiles")
+    for name, (_, _, flags) in ODD.items():
+        rows = (
+            f'[[flag]]\nname = "{flag}"\nvalue = "{value}"\nwhy = "a test"\n'
+            'source = "https://x.org"\n'
+            for flag, value in flags.items()
+        )
+        (folder / f"{name}.toml").write_text('description = "for a test"\n' + "".join(rows))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory: pytest.TempPathFactory, mine: Path) -> Path:
+    """Where answers are kept, with those of `SHIPPED` and `ODD`.
+
+    JAXPAD_TEST_CACHE keeps them between runs. A key holds the releases, the flags, the
+    workload and jaxpad's own source, so what any of these change is compiled again.
+    """
+    kept = os.environ.get("JAXPAD_TEST_CACHE")
+    found = Path(kept).absolute() if kept else tmp_path_factory.mktemp("cache")
+    own = [(str(mine / f"{name}.toml"), gpu, workload) for name, (gpu, workload, _) in ODD.items()]
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", WARM],
+        input=json.dumps([*SHIPPED, *own]),
+        env=environ(XDG_CACHE_HOME=str(found)),
+        capture_output=True,
+        text=True,
+        cwd=HOME,
+        timeout=600,
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    return found
+
+
+def explain_odd(cache: Path, mine: Path, name: str) -> Told:
+    gpu, workload, _ = ODD[name]
+    return explain(cache, str(mine / f"{name}.toml"), gpu, workload)
+
+
+def flag_of(name: str) -> str:
+    """The flag of a profile that has one."""
+    (flag,) = ODD[name][2]
+    return flag
 
 
 @pytest.mark.parametrize(
@@ -102,23 +176,15 @@ def test_json_shape_and_second_run(cache: Path) -> None:
     assert second.found.keys() == {*named, "jaxlib", "flags", "whole"}
 
 
-def test_alias_flag_runs_through_xla_flags(cache: Path, tmp_path: Path) -> None:
+def test_alias_flag_runs_through_xla_flags(cache: Path, mine: Path) -> None:
     """On jaxlib 0.12 no compile option is called so."""
-    flag = {"xla_gpu_enable_pipelined_all_gather": "true"}
-    told = explain(cache, profile(tmp_path, **flag), "h100-sxm", "fsdp")
+    told = explain_odd(cache, mine, "alias")
     assert told.code == 0, told.stderr
     assert told.found["whole"]["verdict"] == "changes"
 
 
-def test_odd_flags(cache: Path, tmp_path: Path) -> None:
-    odd = {
-        "xla_gpu_no_such_flag": "1",
-        "xla_gpu_autotune_level": "x",
-        "xla_gpu_nccl_termination_timeout_seconds": "100",
-        "xla_gpu_filter_kernels_spilling_registers_on_autotuning": "false",
-        "xla_gpu_deterministic_ops": "true",
-    }
-    told = explain(cache, profile(tmp_path, **odd), "a100-sxm-80", "dense")
+def test_odd_flags(cache: Path, mine: Path) -> None:
+    told = explain_odd(cache, mine, "odd")
     assert told.code == 1, told.stderr
     assert {flag["name"]: flag["alone"]["verdict"] for flag in told.found["flags"]} == {
         "xla_gpu_no_such_flag": "fatal",
@@ -130,10 +196,9 @@ def test_odd_flags(cache: Path, tmp_path: Path) -> None:
     assert "does not know" in told.flag("xla_gpu_no_such_flag")["alone"]["reason"]
 
 
-def test_breaks_the_compile(cache: Path, tmp_path: Path) -> None:
+def test_breaks_the_compile(cache: Path, mine: Path) -> None:
     """Nothing lowers what is left for later passes, so XLA cannot emit the program."""
-    flag = {"xla_disable_all_hlo_passes": "true"}
-    told = explain(cache, profile(tmp_path, **flag), "a100-sxm-80", "dense")
+    told = explain_odd(cache, mine, "breaks")
     assert told.code == 0, told.stderr
     alone = told.flag("xla_disable_all_hlo_passes")["alone"]
     assert alone["verdict"] == "breaks the compile"
@@ -141,12 +206,11 @@ def test_breaks_the_compile(cache: Path, tmp_path: Path) -> None:
     assert "\n" not in alone["reason"]
 
 
-def test_windowed_einsum_breaks_fsdp(cache: Path, tmp_path: Path) -> None:
+def test_windowed_einsum_breaks_fsdp(cache: Path, mine: Path) -> None:
     """https://github.com/jax-ml/jax/issues/39200: on 0.12 what is for tensor parallelism."""
-    flag = {"xla_gpu_threshold_for_windowed_einsum_mib": "0"}
-    told = explain(cache, profile(tmp_path, **flag), "h100-sxm", "fsdp")
+    told = explain_odd(cache, mine, "einsum")
     assert told.code == 0, told.stderr
-    alone = told.flag(*flag)["alone"]
+    alone = told.flag(flag_of("einsum"))["alone"]
     if Version(jaxlib_version()) < Version("0.12"):
         assert alone == {"verdict": "no effect"}
     else:
@@ -164,26 +228,23 @@ def test_deterministic_wants_a_device(cache: Path) -> None:
         assert alone["verdict"] in ("changes", "undecided without a device")
 
 
-def test_no_option_is_not_broken(cache: Path, tmp_path: Path) -> None:
+def test_no_option_is_not_broken(cache: Path, mine: Path) -> None:
     """As a compile option XLA refuses it with `raw_hash_map<>::at`; in XLA_FLAGS it works."""
-    flag = {"xla_gpu_enable_pipelined_p2p": "true"}
-    told = explain(cache, profile(tmp_path, **flag), "a100-sxm-80", "dense")
-    assert told.flag(*flag)["alone"] == {"verdict": "no effect"}
+    told = explain_odd(cache, mine, "no-option")
+    assert told.flag(flag_of("no-option"))["alone"] == {"verdict": "no effect"}
 
 
-def test_default_is_said(cache: Path, tmp_path: Path) -> None:
-    flag = {"xla_gpu_triton_gemm_any": "true"}
-    told = explain(cache, profile(tmp_path, **flag), "a100-sxm-80", "dense")
+def test_default_is_said(cache: Path, mine: Path) -> None:
+    told = explain_odd(cache, mine, "default")
     reason = "this is XLA's own default"
-    assert told.flag(*flag)["alone"] == {"verdict": "no effect", "reason": reason}
+    assert told.flag(flag_of("default"))["alone"] == {"verdict": "no effect", "reason": reason}
 
 
-def test_map_option(cache: Path, tmp_path: Path) -> None:
+def test_map_option(cache: Path, mine: Path) -> None:
     """No compile option takes a map, so this one runs in XLA_FLAGS."""
-    flag = {"xla_gpu_analytical_latency_estimator_options": "nic_speed_gbps=25.0"}
-    told = explain(cache, profile(tmp_path, **flag), "a100-sxm-80", "dense")
+    told = explain_odd(cache, mine, "map")
     assert told.code == 0, told.stderr
-    assert told.flag(*flag)["alone"] == {"verdict": "no effect"}
+    assert told.flag(flag_of("map"))["alone"] == {"verdict": "no effect"}
 
 
 def test_workload_that_does_not_compile(cache: Path, tmp_path: Path) -> None:
@@ -220,7 +281,7 @@ def test_unknown_names(cache: Path, words: tuple[str, ...], said: str) -> None:
 
 
 def test_interrupt_keeps_what_is_done(tmp_path: Path) -> None:
-    words = ("debug", "h100-sxm", "transformer")  # four programs of several seconds
+    words = ("debug", "h100-sxm", "dense")  # four programs, two at a time
     run = subprocess.Popen(
         argv(*words),
         env=environ(XDG_CACHE_HOME=str(tmp_path)),

@@ -1,51 +1,38 @@
-"""The shipped CPU space tuned for two workloads, as a user would, with a short budget."""
+"""The shipped CPU space tuned as a user would: whole for one step, a part of it for another.
+
+tests/release tunes the whole for both.
+"""
 
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
+import random
+import tomllib
 from pathlib import Path
-from typing import Any
 
-import jsonschema
-import pytest
+from matrix_again import of_commit
+from tune_real import SHIPPED, tuned
 
-from helpers import HOME, environ
-from jaxpad import profiles, tune
-from jaxpad.verdict import Verdict
-
-MEASUREMENTS = 4
+ALWAYS = ("xla_cpu_enable_fast_math", "xla_cpu_prefer_vector_width")
 
 
-def tuned(workload: str, out: Path) -> tuple[int, dict[str, Any]]:
-    argv = [sys.executable, "-m", "jaxpad", "profile.tune", "--workload", workload, "--json"]
-    more = ["--platform", "cpu", "--measurements", str(MEASUREMENTS), "--out", str(out)]
-    done = subprocess.run([*argv, *more], env=environ(), cwd=HOME, capture_output=True, text=True)
-    assert done.returncode in (0, Verdict.INCONCLUSIVE.exit_code), done.stderr
-    found: dict[str, Any] = json.loads(done.stdout)
-    jsonschema.validate(found, json.loads(tune.SCHEMA.read_text()))
-    return done.returncode, found
+def part(folder: Path, seed: int) -> Path:
+    """A space of the flags that change most, and two of the others."""
+    every = tomllib.loads(SHIPPED.read_text())["flags"]
+    names = [*ALWAYS, *random.Random(seed).sample(sorted(every.keys() - set(ALWAYS)), 2)]
+    lines = [f"{name} = {json.dumps(every[name])}" for name in names]
+    file = folder / "part.toml"
+    file.write_text("\n".join(['description = "a part"', "[flags]", *lines, ""]))
+    return file
 
 
-@pytest.mark.parametrize("workload", ["mlp", "transformer"])
-def test_shipped_space(workload: str, tmp_path: Path) -> None:
-    """All are compiled, as many measured as were asked for, and a winner is a proven one.
-
-    A machine that is busy may end it without an answer, which is code 3 and no profile.
-    """
-    code, found = tuned(f"benchmarks.steps:{workload}", tmp_path)
-    assert {one["fate"] for one in found["compiled"]} == {"compiles"}
-    assert len(found["compiled"]) == tune.load_space("cpu", "cpu").size
+def test_shipped_space(tmp_path: Path) -> None:
+    found = tuned("benchmarks.steps:mlp", tmp_path, measurements=4)
     assert 16 < found["programs"] < len(found["compiled"])
-    assert len(found["measured"]) == MEASUREMENTS
-    assert all(one["startup"] > 0 for one in found["measured"])
-    assert (tmp_path / "tune.html").stat().st_size > 10_000
-    proven = [one for one in found["confirmed"] if one["ratio"] and one["ratio"]["low"] > 1]
-    assert bool(proven) == (found["winner"] is not None)
-    assert code == 0 or not proven
-    profile = tmp_path / f"{workload}.toml"
-    assert profile.exists() == bool(proven)
-    if proven:
-        flags = {flag.name: flag.value for flag in profiles.load(profile).flags}
-        assert flags == found["winner"]
+
+
+def test_part_of_it_for_a_transformer(tmp_path: Path) -> None:
+    """The part is drawn by the commit."""
+    seed = of_commit()
+    found = tuned("benchmarks.steps:transformer", tmp_path / "out", 2, part(tmp_path, seed))
+    assert 1 < found["programs"] <= len(found["compiled"]), f"seed {seed}"

@@ -6,17 +6,23 @@ from functools import partial
 
 import pytest
 
+from jaxpad.tune import _stats
 from jaxpad.tune._bench import Bench
 from tune_machine import FLAG, Machine, bench
 from tune_planted import winner
 
-RUNS = 100
+RUNS = 50
 MACHINES = {
     "at rest": partial(Machine, slower=0.0, others=0.0),
     "one core slower for seconds": Machine,
-    "one core slower for turns": partial(Machine, dwell_s=0.2),
     "others want the cores": partial(Machine, others=0.3),
 }
+
+
+@pytest.fixture(autouse=True)
+def rougher_intervals(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A quarter of the resamples: nearly all of a simulated search is drawing them."""
+    monkeypatch.setattr(_stats, "RESAMPLES", 1000)
 
 
 def named(patch: pytest.MonkeyPatch, kind: str, **speeds: float) -> list[str | None]:
