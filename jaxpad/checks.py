@@ -18,6 +18,8 @@ from jaxpad.results import Judgement, Rate
 MEASUREMENTS = "jaxpad_measurements"
 RATES = "jaxpad_rates"
 JUDGEMENTS = "jaxpad_judgements"
+# For a child of a check: shorter than the runner's --limit, so that the check says what was late.
+CHILD_S = 150.0
 
 
 class Failed(AssertionError):
@@ -34,6 +36,14 @@ class Inconclusive(Exception):
     def __init__(self, reason: str, remedy: str = "") -> None:
         super().__init__(reason)
         self.remedy = remedy
+
+
+def late(what: str, seconds: float) -> Inconclusive:
+    """For a child that did not answer in time: a hang and a busy machine look alike."""
+    return Inconclusive(
+        f"{what} did not answer within {seconds:g} s: it hangs, or this machine is too busy",
+        "see what else runs here (top), then run it again; if it stays, read this check's output",
+    )
 
 
 def not_applicable(reason: str) -> NoReturn:

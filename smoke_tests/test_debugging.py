@@ -71,7 +71,7 @@ def drive_jdb(folder: Path, *commands: str) -> tuple[list[str], int]:
         env=os.environ | {"TERM": "dumb", "XLA_PYTHON_CLIENT_PREALLOCATE": "false"},
     )
     os.close(child_side)
-    terminal = fdpexpect.fdspawn(ours, timeout=60, encoding="utf-8")
+    terminal = fdpexpect.fdspawn(ours, timeout=checks.CHILD_S, encoding="utf-8")
     terminal.logfile_read = seen = io.StringIO()
     answers = []
     try:
@@ -81,7 +81,10 @@ def drive_jdb(folder: Path, *commands: str) -> tuple[list[str], int]:
             terminal.sendline(command)
         terminal.expect(pexpect.EOF)
         answers.append(str(terminal.before))
-        return answers[1:], child.wait(timeout=60)
+        return answers[1:], child.wait(checks.CHILD_S)
+    except (pexpect.TIMEOUT, subprocess.TimeoutExpired) as error:
+        sys.stdout.write(seen.getvalue())  # to the check's output
+        raise checks.late("the debugger", checks.CHILD_S) from error
     except pexpect.ExceptionPexpect as error:
         pytest.fail(f"{type(error).__name__} in this session of jdb:\n{seen.getvalue()}")
     finally:

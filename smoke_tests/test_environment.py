@@ -114,7 +114,9 @@ def test_flags_not_cut() -> None:
 def test_flags_accepted() -> None:
     """The installed XLA accepts every flag in XLA_FLAGS: one it does not know ends the process."""
     text = os.environ.get("XLA_FLAGS", "")
-    accepted = flags.accept(text)
+    accepted = flags.accept(text, checks.CHILD_S)
+    if accepted.late:
+        raise checks.late("XLA's parser", checks.CHILD_S)
     if accepted.unknown:
         raise checks.Failed(
             "; ".join(map(flags.unknown, accepted.unknown)), "correct or remove what is named"
@@ -131,7 +133,9 @@ def test_flags_in_effect(facts: Facts, measure: Callable[..., None]) -> None:
         raise checks.Inconclusive(
             f"no program can be compiled: JAX does not start: {facts.started.error}"
         )
-    effective = flags.effective(os.environ)
+    effective = flags.effective(os.environ, checks.CHILD_S)
+    if effective.late:
+        raise checks.late("a compile of a tiny program", checks.CHILD_S)
     for flag in effective.flags:
         measure(flag.name, flag.value)
     if not effective.ok:

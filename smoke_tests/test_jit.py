@@ -20,6 +20,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from jaxpad import checks
+
 BACKEND_COMPILE = "/jax/core/compile/backend_compile_duration"
 
 # Compiles `x * factor` for each factor given, and counts what the persistent cache said.
@@ -49,9 +51,12 @@ def run_cache_user(folder: Path, *factors: str) -> list[object]:
     # Through a file: XLA may be told to print to stdout too.
     answer = folder / "answer.json"
     command = [sys.executable, "-c", CACHE_USER, str(answer), *factors]
-    child = subprocess.run(
-        command, env=os.environ | ours, capture_output=True, text=True, timeout=120, check=False
-    )
+    try:
+        child = subprocess.run(
+            command, env=os.environ | ours, capture_output=True, text=True, timeout=checks.CHILD_S
+        )
+    except subprocess.TimeoutExpired as error:
+        raise checks.late("a process that compiles", checks.CHILD_S) from error
     assert child.returncode == 0, child.stderr
     told: list[object] = json.loads(answer.read_text())
     return told

@@ -85,7 +85,7 @@ def test_accept_ignores_surroundings(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_accept_slow() -> None:
     accepted = flags.accept("--xla_zz", timeout=0.01)
     assert accepted == flags.Acceptance(
-        ok=False, message="XLA's parser did not answer within 0.01 s"
+        ok=False, message="XLA's parser did not answer within 0.01 s", late=True
     )
 
 

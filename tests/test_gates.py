@@ -172,6 +172,15 @@ def test_shortfall_is_explained(given: Evidence, verdict: Verdict, why: str) -> 
     assert bool(found.remedy) is (verdict is not PASS)
 
 
+def test_a_swinging_rate_fails_no_gpu() -> None:
+    """What is short by less than its batches are apart may have been held up; a GPU is not told."""
+    swings = one(rate(SLOW, spread=GEMM), evidence())
+    assert swings.verdict is UNSURE
+    assert "its batches swing by" in swings.why
+    assert "nothing else uses the CPU" in swings.remedy
+    assert one(rate(SLOW, spread=0.01 * SLOW), evidence()).verdict is FAIL
+
+
 def test_narrow_link_is_to_blame() -> None:
     def narrow(gpu: GpuState) -> GpuState:
         return replace(gpu, pcie=replace(gpu.pcie, width=Reading(4)))

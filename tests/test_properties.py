@@ -32,7 +32,10 @@ def test_fails(value):
 
 def drawn(folder: Path, *options: str, text: str = DRAWS, **added: str) -> str:
     """What pytest prints for a property test under this repository's profiles."""
-    tests = "from properties import header as pytest_report_header, pytest_sessionstart, register\nregister()\n"
+    tests = (
+        "from properties import header as pytest_report_header, pytest_sessionstart, register\n"
+        "register()\n"
+    )
     (folder / "conftest.py").write_text(tests)
     (folder / "test_it.py").write_text(text)
     plugins = ("-p", "_hypothesis_pytestplugin", "-p", "no:cacheprovider", "-s")

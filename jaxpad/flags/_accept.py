@@ -14,13 +14,14 @@ class Acceptance:
 
     `unknown` names every flag it does not know, `bad_value` the first flag whose value it
     refuses. A string cut short by a stray token is accepted: XLA never sees the rest
-    (`jaxpad.profiles.parse` does).
+    (`jaxpad.profiles.parse` does). `late`: there was no answer in time, so nothing is known.
     """
 
     ok: bool
     unknown: tuple[str, ...] = ()
     bad_value: str | None = None
     message: str = ""
+    late: bool = False
 
 
 def accept(text: str, timeout: float = 60) -> Acceptance:
@@ -34,7 +35,7 @@ def accept(text: str, timeout: float = 60) -> Acceptance:
     if whole.ok:
         return Acceptance(ok=True)
     if not whole.asked:
-        return Acceptance(ok=False, message=whole.message)
+        return Acceptance(ok=False, message=whole.message, late=whole.late)
     unknown: list[str] = []
     refused: list[str] = []
     for flag, reading in zip(flags, alone, strict=True):

@@ -27,6 +27,7 @@ class Reading:
     options: bytes
     message: str
     asked: bool = True  # False where no answer came: a broken jaxlib, or too slow
+    late: bool = False  # no answer came in time
 
     @property
     def ok(self) -> bool:
@@ -52,7 +53,7 @@ def read(texts: Sequence[str], timeout: float = 60) -> tuple[Reading, ...]:
         )
     except subprocess.TimeoutExpired:
         reason = f"XLA's parser did not answer within {timeout:g} s"
-        return (Reading(b"", reason, asked=False),) * len(texts)
+        return (Reading(b"", reason, asked=False, late=True),) * len(texts)
     if answer.returncode != 0:
         reason = f"jaxlib did not start: {last_line(answer.stderr)}"
         return (Reading(b"", reason, asked=False),) * len(texts)

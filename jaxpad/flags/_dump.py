@@ -30,6 +30,10 @@ class NoProofError(Exception):
     """No program could be compiled, or XLA wrote no dump: the reason."""
 
 
+class LateError(NoProofError):
+    """A child did not end in time: it hangs, or the machine is busy."""
+
+
 @dataclass(frozen=True)
 class Dump:
     """What one compile used (`dumped` holds only what is not the default) and what was read."""
@@ -41,8 +45,8 @@ class Dump:
 def dump(environ: Mapping[str, str], timeout: float) -> Dump:
     """Compile in a child under this environment; the dump goes to a folder of its own.
 
-    Raises NoProofError where JAX does not start, XLA refuses the flags, `timeout` (seconds)
-    runs out, or nothing is dumped.
+    Raises NoProofError where JAX does not start, XLA refuses the flags or nothing is dumped,
+    LateError where `timeout` (seconds) runs out.
     """
     with tempfile.TemporaryDirectory(prefix="jaxpad-dump-") as folder:
         text = with_dump(environ.get("XLA_FLAGS", ""), folder)
@@ -79,7 +83,7 @@ def _compile(environ: dict[str, str], timeout: float) -> str:
             argv, env=environ, capture_output=True, text=True, timeout=timeout, check=False
         )
     except subprocess.TimeoutExpired:
-        raise NoProofError(f"the compile did not end within {timeout:g} s") from None
+        raise LateError(f"the compile did not end within {timeout:g} s") from None
     if done.returncode != 0:
         refused = "parse_flags_from_env" in done.stderr
         said = complaint(done.stderr) if refused else last_line(done.stderr)

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
-from jaxpad.flags._dump import NoProofError, dump
+from jaxpad.flags._dump import LateError, NoProofError, dump
 from jaxpad.flags._expect import expect
 from jaxpad.flags._judge import FlagInEffect, Status, extra, in_force, judge
 from jaxpad.profiles import parse
@@ -17,13 +17,15 @@ class Effective:
     """The proof for a whole XLA_FLAGS.
 
     `extra` holds options that no flag explains, `stray` the token at which XLA stopped
-    reading, `error` why nothing could be compiled; then there are no flags.
+    reading, `error` why nothing could be compiled; then there are no flags. `late`: it is
+    that a child did not end in time.
     """
 
     flags: tuple[FlagInEffect, ...] = ()
     extra: Mapping[str, str] = field(default_factory=dict)
     stray: str | None = None
     error: str = ""
+    late: bool = False
 
     @property
     def ok(self) -> bool:
@@ -69,7 +71,9 @@ def effective(environ: Mapping[str, str], timeout: float = 120) -> Effective:
             found, usual, expected = compiled.result(), plain.result(), asked.result()
         except NoProofError as error:
             pool.shutdown(wait=False, cancel_futures=True)
-            return Effective(stray=parsed.stray, error=str(error))
+            return Effective(
+                stray=parsed.stray, error=str(error), late=isinstance(error, LateError)
+            )
     compiled_with, usually = in_force(found, expected), in_force(usual, expected)
     lost = tuple(FlagInEffect(f.name, f.value or "", Status.NOT_IN_EFFECT) for f in parsed.lost)
     return Effective(

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from jaxpad.flags._ask import complaint, read
-from jaxpad.flags._dump import NoProofError
+from jaxpad.flags._dump import LateError, NoProofError
 from jaxpad.flags._schema import decode
 from jaxpad.flags._values import values
 from jaxpad.profiles import ParsedFlag
@@ -30,13 +30,15 @@ class Expected:
 def expect(flags: Sequence[ParsedFlag], timeout: float) -> Expected:
     """Ask XLA, in one child, what these flags mean. Each is quoted, so that none is cut.
 
-    Raises NoProofError where XLA refuses them or does not answer in `timeout` seconds.
+    Raises NoProofError where XLA refuses them, LateError where it does not answer in
+    `timeout` seconds.
     """
     words = [flag.quoted for flag in flags]
     without = [" ".join(words[:place] + words[place + 1 :]) for place in range(len(words))]
     readings = read(["", " ".join(words), *words, *without], timeout)
     refused = next((reading for reading in readings if not reading.ok), None)
     if refused:
-        raise NoProofError(complaint(refused.message))
+        error = LateError if refused.late else NoProofError
+        raise error(complaint(refused.message))
     default, whole, *rest = (values(decode(reading.options)) for reading in readings)
     return Expected(default, whole, tuple(rest[: len(words)]), tuple(rest[len(words) :]))

@@ -141,6 +141,16 @@ def _unconfirmed(_subject: Subject, peak: Peak | None, _gate: float) -> Reason |
     return Reason(Verdict.INCONCLUSIVE, f"its peak is {peak.source}", remedy, limit=True)
 
 
+def _disturbed(subject: Subject, _peak: Peak | None, gate: float) -> Reason | None:
+    """The batches are further apart than the rate is short: some of them were held up."""
+    rate = subject.rate
+    if rate.median + rate.spread < gate:
+        return None
+    words = f"its batches swing by {rate.spread:.3g} {rate.unit}, more than it is short of"
+    remedy = "see that nothing else uses the CPU, the links or the GPU, then run it again"
+    return Reason(Verdict.INCONCLUSIVE, words, remedy)
+
+
 _REASONS: tuple[Callable[[Subject, Peak | None, float], Reason | None], ...] = (
     _lost,
     _held_down,
@@ -150,4 +160,5 @@ _REASONS: tuple[Callable[[Subject, Peak | None, float], Reason | None], ...] = (
     _clocked_down,
     _at_full_power,
     _unconfirmed,
+    _disturbed,
 )

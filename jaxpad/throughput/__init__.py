@@ -16,11 +16,12 @@ from jaxpad.throughput._gemm import Gemm
 from jaxpad.throughput._program import AXIS, Answer, Program, alone, as_one
 from jaxpad.throughput._run import run
 from jaxpad.throughput._scale import Scale, free_bytes, scale
-from jaxpad.throughput._steady import steady
+from jaxpad.throughput._steady import steadiest, steady
 from jaxpad.throughput._stream import Copy, Triad
 from jaxpad.throughput._supports import capability, half, why_not
 from jaxpad.throughput._train import Train, decoder
 from jaxpad.throughput._transfer import DeviceToDevice, DeviceToHost, HostToDevice, pinned
+from jaxpad.throughput._trust import Taking, Watched, scales, waits, watched
 from jaxpad.throughput._verify import verify
 
 __all__ = [
@@ -39,8 +40,10 @@ __all__ = [
     "HostToDevice",
     "Program",
     "Scale",
+    "Taking",
     "Train",
     "Triad",
+    "Watched",
     "alone",
     "as_one",
     "bus_factor",
@@ -51,7 +54,11 @@ __all__ = [
     "pinned",
     "run",
     "scale",
+    "scales",
+    "steadiest",
     "steady",
     "verify",
+    "waits",
+    "watched",
     "why_not",
 ]

@@ -73,15 +73,23 @@ def _seat(program: Program, mesh: Mesh, disturb: Disturbance | None) -> _Seat:
 
 
 def _all_at_once(seats: list[_Seat], batches: int) -> list[list[Batch]]:
-    """Each seat's batches while all others ran; JAX lets go of the GIL while it waits."""
-    barrier, have = threading.Barrier(len(seats)), [0] * len(seats)
+    """Each seat's batches while all others ran; JAX lets go of the GIL while it waits.
+
+    A seat may begin long before another, or stand still while the others go on: only batches
+    that began when all had ended one are counted, and all go on until each has enough of them.
+    """
+    barrier, have, early = threading.Barrier(len(seats)), [0] * len(seats), [1] * len(seats)
 
     def work(place: int) -> list[Batch]:
         """One seat's batches, until every seat has enough."""
 
         def enough(count: int) -> bool:
             have[place] = count
-            return min(have) >= batches + 2  # the first and the last may not count
+            if min(have) == 0:
+                early[place] = count + 1  # the next one begins before all are at it
+                return False
+            counted = (all_ - out for all_, out in zip(have, early, strict=True))
+            return min(counted) > batches  # one more: the last may not count
 
         barrier.wait()
         return seats[place].timed(enough)
