@@ -48,7 +48,7 @@ def register() -> None:
 
 def share(count: int) -> int:
     """`max_examples` of a test whose examples are slow: `count` of the usual hundred."""
-    return max(1, count * settings.default.max_examples // EXAMPLES[CI])
+    return max(1, count * settings().max_examples // EXAMPLES[CI])
 
 
 def pytest_sessionstart(session: pytest.Session) -> None:
@@ -57,7 +57,7 @@ def pytest_sessionstart(session: pytest.Session) -> None:
         return
     given = session.config.getoption("hypothesis_seed", None)
     seed = given or os.environ.setdefault(SEED, str(SystemRandom().randrange(2**32)))
-    core.global_force_seed = int(seed)
+    core.global_force_seed = int(seed)  # type: ignore[assignment]  # it is None until it is set
 
 
 def header() -> str | None:

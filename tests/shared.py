@@ -14,7 +14,7 @@ from jaxpad.report import Report, write
 from test_report_samples import SHAPES, trace_of
 
 
-def once(factory: pytest.TempPathFactory, name: str, make: Callable[[Path], None]) -> Path:
+def once(factory: pytest.TempPathFactory, name: str, make: Callable[[Path], object]) -> Path:
     """The folder `name`, filled by `make`; the processes of pytest-xdist share it.
 
     Who comes while it is made waits. One that could not be made is made anew by the next.

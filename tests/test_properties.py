@@ -76,7 +76,7 @@ def test_failing_case_is_printed_to_be_kept(tmp_path: Path) -> None:
 
 def test_no_test_is_held_to_a_time() -> None:
     """A busy machine fails none, by no test's own settings either."""
-    chosen = settings.default
+    chosen = settings()
     assert settings.get_current_profile_name() in (properties.CI, properties.FUZZ)
     assert chosen.deadline is None
     assert HealthCheck.too_slow in chosen.suppress_health_check
@@ -86,7 +86,7 @@ def test_no_test_is_held_to_a_time() -> None:
 
 
 def test_slow_examples_are_as_many_times_more_in_the_fuzz_lane() -> None:
-    here = settings.default.max_examples
+    here = settings().max_examples
     assert properties.share(100) == here
     assert properties.share(10) == here // 10
     assert properties.share(1) >= 1

@@ -9,7 +9,7 @@ import shutil
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Generic, Protocol, TypeVar
 
 import pytest
 from PIL import Image
@@ -82,7 +82,18 @@ class Opened:
         self.page.evaluate("document.querySelectorAll('details').forEach(d => d.open = true)")
 
 
-class Tabs:
+class Shown(Protocol):
+    """A page in a tab."""
+
+    page: Page
+
+    def reset(self) -> None: ...
+
+
+S = TypeVar("S", bound=Shown)
+
+
+class Tabs(Generic[S]):
     """Pages that stay open, each in a tab of its own, for the tests that look at one after another.
 
     A tab comes back as it was first shown: on a desktop, on a screen, with nothing unfolded. What
@@ -91,11 +102,11 @@ class Tabs:
 
     MOST = 8  # tabs; one takes 100 MB
 
-    def __init__(self, opener: Callable[..., Opened]) -> None:
+    def __init__(self, opener: Callable[..., S]) -> None:
         self._opener = opener
-        self._open: dict[tuple[Any, ...], Opened] = {}
+        self._open: dict[tuple[Any, ...], S] = {}
 
-    def __call__(self, *about: Any) -> Opened:
+    def __call__(self, *about: Any) -> S:
         found = self._open.pop(about, None) or self._opener(*about)
         self._open[about] = found  # the last one used is the last one
         if len(self._open) > self.MOST:
@@ -112,7 +123,7 @@ class Tabs:
 
 
 @pytest.fixture(scope="module")
-def tabs(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Tabs]:
+def tabs(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Tabs[Opened]]:
     def opened(name: str, scheme: str) -> Opened:
         file = written(tmp_path_factory, SHAPES[name]) / "report.html"
         return Opened(browser, file, scheme)
@@ -126,7 +137,7 @@ Opener = Callable[..., Opened]
 
 
 @pytest.fixture(scope="module")
-def open_report(tabs: Tabs) -> Opener:
+def open_report(tabs: Tabs[Opened]) -> Opener:
     """`open_report(report, scheme="light")`: a report in a tab, as it is first shown."""
     names = {id(report): name for name, report in SHAPES.items()}
     return lambda report, scheme="light": tabs(names[id(report)], scheme)

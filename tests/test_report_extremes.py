@@ -61,8 +61,10 @@ judgements = st.builds(
     st.just("a reason"),
     st.just("a remedy"),
 )
-READINGS = ("power.draw_watts", "power.enforced_limit_watts", "clocks.sm_mhz", "memory.used_bytes")
-READINGS += ("clocks.max_sm_mhz", "memory.total_bytes", "temperature.gpu_celsius")
+READINGS = (
+    *("power.draw_watts", "power.enforced_limit_watts", "clocks.sm_mhz", "memory.used_bytes"),
+    *("clocks.max_sm_mhz", "memory.total_bytes", "temperature.gpu_celsius"),
+)
 facts = st.dictionaries(
     st.sampled_from((*READINGS, "temperature.margin_celsius")),
     st.builds(Fact, anything.map(str) | st.just("4" * 400)),
@@ -157,10 +159,20 @@ def under(peaks: dict[str, float], rate: Rate) -> Report:
 
 
 def sampled(times: tuple[float, ...], value: float, stop_s: float = 3.0) -> Trace:
-    columns = {name: (value,) * len(times) for name in COLUMNS}
+    columns: dict[str, tuple[float | None, ...]] = dict.fromkeys(COLUMNS, (value,) * len(times))
     none: Reading[GpmTrace] = Reading(None, "not asked")
-    about = (Reading(None, "not told"), Reading(None, "not told"), times, columns, {}, None)
-    gpu = GpuTrace(*about, Reading(None, "not told"), 0.0, {}, none)
+    gpu = GpuTrace(
+        uuid=Reading(None, "not told"),
+        pci_bus_id=Reading(None, "not told"),
+        time_s=times,
+        columns=columns,
+        absent={},
+        lost=None,
+        energy_joules=Reading(None, "not told"),
+        energy_s=0.0,
+        slowed_ns={},
+        gpm=none,
+    )
     return Trace(0.1, 0.0, stop_s, None, (gpu,), ())
 
 
