@@ -153,7 +153,7 @@ def in_time(limit_s: float, at_once: Callable[[], object], call: Callable[[], Gi
 @pytest.mark.parametrize("scenario", ["hangs", "crashes", "garbage", "no-permission"])
 def test_undecided_in_time(scenario: str) -> None:
     def asked(**job: str) -> subprocess.CompletedProcess[str]:
-        return hook("prolog", scenario=scenario, **job)
+        return hook("prolog", scenario=scenario, changes=WELL, **job)
 
     done = in_time(9, asked, lambda: asked(SLURM_JOB_GPUS="0"))
     assert (done.returncode, done.stdout) == (0, "")
