@@ -70,14 +70,15 @@ class SimulatedSide:
 
     def __init__(self, machine: Machine, words: Sequence[str]) -> None:
         named = [word.partition("=")[2] for word in words if word.startswith(f"--{FLAG}=")]
-        self.machine, self.seed, self.begun = machine, None, machine.now
+        self.machine, self.begun = machine, machine.now
+        self.seed: int | None = None
         self.speed = machine.speeds[named[-1]] if named else 1.0
         self.bias = float(machine.rng.normal(0, machine.process))
         self.home = int(machine.rng.integers(len(CORES)))
         self.results = [np.ones(1)]
 
     def feed(self, seed: int, limit: float) -> dict[str, Any]:
-        self.seed: int | None = seed
+        self.seed = seed
         self.machine.now += 1.0  # JAX starts and compiles
         return {"done": self.machine.now, "took": STEP_S}
 
