@@ -88,6 +88,7 @@ ODD = {
 }
 SHIPPED = (
     ("base", "a100-sxm-80", "fsdp"),
+    ("base", "a100-sxm-80", "fsdp", "base"),
     ("base", "h100-sxm", "fsdp"),
     ("deterministic", "h100-sxm", "conv"),
 )
@@ -96,8 +97,13 @@ WARM = """
 import json, sys
 from jaxpad import effects, gpus, profiles, workloads
 asked = [
-    effects.Question(profiles.load(profile), gpus.load(gpu), workloads.load(workload))
-    for profile, gpu, workload in json.load(sys.stdin)
+    effects.Question(
+        profiles.load(profile),
+        gpus.load(gpu),
+        workloads.load(workload),
+        *map(profiles.load, against),
+    )
+    for profile, gpu, workload, *against in json.load(sys.stdin)
 ]
 effects.explain_all(asked)
 """

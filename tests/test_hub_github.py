@@ -169,7 +169,7 @@ def test_every_runner_runs_something() -> None:
     assert ran["test.yml.jinja"] == ["lint", "test", "smoke"]
     assert ran["image.yml"] == ["build", "smoke"]
     assert (ran["audit.yml"], ran["pages.yml"]) == (["audit"], ["site"])
-    assert ran["release.yml"] == ["sbom"]
+    assert ran["release.yml"] == ["profile.list", "sbom"]
 
 
 def test_ci_runs_the_readmes_commands() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import subprocess
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -89,6 +90,17 @@ def test_release_bakes_what_is_there() -> None:
     assert script.split()[-1] == "release"
     for name in ("VERSION", "BASE", "CUDA", "SOURCE_DATE_EPOCH"):
         assert f'variable "{name}"' in bake
+
+
+def test_release_is_proven_first() -> None:
+    """By what no commit has the time for, which is not among the usual tests."""
+    jobs = githubs.load(RELEASE.read_text())["jobs"]
+    script = githubs.step(RELEASE, "Compile and search")
+    assert script.splitlines()[-1] == ".venv-dev/bin/python -m pytest tests/release"
+    assert "proof" in jobs["build"]["needs"]
+    assert sorted((HOME / "tests/release").glob("test_*.py"))
+    usual = tomllib.loads((HOME / "pyproject.toml").read_text())["tool"]["pytest"]["ini_options"]
+    assert "release" in usual["norecursedirs"]
 
 
 def test_release_publishes_what_was_built() -> None:

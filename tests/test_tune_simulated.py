@@ -13,7 +13,7 @@ from tune_machine import FLAG, Machine, bench
 from tune_planted import winner
 
 RUNS = 50
-MACHINES: dict[str, Callable[..., Machine]] = {
+MACHINES: dict[str, Callable[[int, dict[str, float]], Machine]] = {
     "at rest": partial(Machine, slower=0.0, others=0.0),
     "one core slower for seconds": Machine,
     "others want the cores": partial(Machine, others=0.3),

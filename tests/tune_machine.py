@@ -70,8 +70,8 @@ class SimulatedSide:
 
     def __init__(self, machine: Machine, words: Sequence[str]) -> None:
         named = [word.partition("=")[2] for word in words if word.startswith(f"--{FLAG}=")]
-        self.seed: int | None = None
         self.machine, self.begun = machine, machine.now
+        self.seed: int | None = None
         self.speed = machine.speeds[named[-1]] if named else 1.0
         self.bias = float(machine.rng.normal(0, machine.process))
         self.home = int(machine.rng.integers(len(CORES)))
