@@ -61,8 +61,8 @@ def test_gemm_scales() -> None:
     A timer that does not wait for the result reports the same time for any size.
     """
     small, large = Gemm("fp32", SCALE.side // 2), Gemm("fp32", SCALE.side)
-    first, second = (throughput.watched(one, FIRST).take for one in (small, large))
-    throughput.scales(first, second, large.work / small.work)
+    takes = [throughput.watched(one, FIRST).take for one in (small, large)]
+    throughput.scales(takes[0], takes[1], large.work / small.work)
 
 
 def test_gemm_fp32(rate: Filed) -> None:

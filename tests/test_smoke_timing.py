@@ -11,7 +11,6 @@ import random
 import subprocess
 import sys
 import threading
-import time
 from collections import Counter
 from collections.abc import Callable
 from typing import Any
@@ -21,7 +20,7 @@ import pytest
 from helpers import HOME, environ
 from jaxpad import checks
 from jaxpad.results import Rate
-from jaxpad.throughput import Clock, Taking, scales, steadiest, waits
+from jaxpad.throughput import Batch, Clock, Taking, scales, steadiest, waits
 from jaxpad.throughput._run import _all_at_once, _Seat
 from jaxpad.throughput._trust import LEAST, MOST
 
@@ -63,18 +62,52 @@ print(json.dumps(told))
 """
 
 
+# The checks of the suite that wait for a process, where none answers in time.
+LATE = """
+import json, sys, tempfile
+from pathlib import Path
+from types import SimpleNamespace
+from jaxpad import checks
+
+checks.CHILD_S = 0.01
+sys.path.insert(0, "smoke_tests")
+import test_debugging, test_environment, test_jit, test_profile
+
+folder = Path(tempfile.mkdtemp())
+started = SimpleNamespace(started=SimpleNamespace(error=None))
+told = {}
+for name, check in {
+    "jdb": lambda: test_debugging.drive_jdb(folder, "continue"),
+    "cache": lambda: test_jit.run_cache_user(folder, "2"),
+    "accepted": test_environment.test_flags_accepted,
+    "in effect": lambda: test_environment.test_flags_in_effect(started, print),
+    "profiles": test_profile.test_profiles_accepted,
+}.items():
+    try:
+        check()
+    except checks.Inconclusive as unsure:
+        told[name] = [str(unsure), unsure.remedy]
+print(json.dumps(told))
+"""
+
+
 def planted(clock: str, times: int) -> dict[str, list[list[str]]]:
     """Verdict, reason and remedy of the suite's checks on the clock, each time."""
+    told: dict[str, list[list[str]]] = printed(PLANTED, clock, str(times))
+    return told
+
+
+def printed(script: str, *words: str) -> Any:
+    """What a script prints last, as JSON."""
     done = subprocess.run(
-        [sys.executable, "-W", "error", "-c", PLANTED, clock, str(times)],
+        [sys.executable, "-W", "error", "-c", script, *words],
         env=environ(JAX_PLATFORMS="cpu"),
         capture_output=True,
         text=True,
         cwd=HOME,
     )
     assert done.returncode == 0, done.stderr[-2000:]
-    told: dict[str, list[list[str]]] = json.loads(done.stdout.splitlines()[-1])
-    return told
+    return json.loads(done.stdout.splitlines()[-1])
 
 
 @pytest.mark.parametrize("clock", ["hasty", "deaf"])
@@ -93,6 +126,15 @@ def test_a_clock_that_does_not_wait_fails(clock: str) -> None:
 def test_the_clock_passes() -> None:
     told = planted("own", 3)
     assert {one[0] for found in told.values() for one in found} == {"pass"}, told
+
+
+def test_a_late_process_fails_no_check() -> None:
+    """A hang and a busy machine look alike: inconclusive, which is no pass either."""
+    told = printed(LATE)
+    assert set(told) == {"jdb", "cache", "accepted", "in effect", "profiles"}
+    for reason, remedy in told.values():
+        assert "did not answer within 0.01 s: it hangs, or this machine is too busy" in reason
+        assert remedy.startswith("see what else runs here")
 
 
 SLICE_S = 0.003  # for which a busy scheduler lets a program run
@@ -156,7 +198,7 @@ def test_a_machine_too_busy_to_tell_is_inconclusive() -> None:
     uneven = iter([0.010, 0.050] * MOST)
     with pytest.raises(checks.Inconclusive, match="this machine is too busy to tell") as told:
         scales(lambda: Taking(next(uneven), True), lambda: Taking(0.015, True), 8)
-    assert "half of the small ones took over 30 ms" in str(told.value)
+    assert "a quarter of the small ones took 50 ms or more" in str(told.value)
     assert "nothing else uses the CPU" in told.value.remedy
 
 
@@ -182,22 +224,28 @@ def rate(spread: float, platform: str = "gpu") -> Rate:
 
 
 def test_a_seat_that_stands_still_is_waited_for() -> None:
-    """One seat begins late, and the other stands still until the late one has its batches."""
-    late_began, late_is_done = threading.Event(), threading.Event()
+    """One seat begins late, and meanwhile the other stands still: both have their batches."""
+    ahead, began, done = (threading.Event() for _ in range(3))
+    calls = {"eager": 0, "late": 0}
 
-    def eager(_: int) -> Any:
-        if late_began.is_set():
-            late_is_done.wait(20)
-        time.sleep(0.001)
+    def eager(_: int) -> None:
+        calls["eager"] += 1
+        if calls["eager"] == 20:
+            ahead.set()
+            began.wait(60)
+            done.wait(2)  # until the late one has had a hundred batches
 
-    count = iter(range(10**9))
+    def late(_: int) -> None:
+        calls["late"] += 1
+        if calls["late"] == 100:
+            done.set()
 
-    def late(_: int) -> Any:
-        time.sleep(0.001 if late_began.is_set() else 0.1)
-        late_began.set()
-        if next(count) == 30:
-            late_is_done.set()
+    class Late(Clock):
+        def batch(self, calls: int) -> Batch:
+            ahead.wait(60)
+            began.set()
+            return super().batch(calls)
 
-    seats = [_Seat(None, "cpu", Clock(step, "cpu"), 1) for step in (eager, late)]
+    seats = [_Seat(None, "cpu", Clock(eager, "cpu"), 1), _Seat(None, "cpu", Late(late, "cpu"), 1)]
     timed = _all_at_once(seats, 4)
     assert min(len(found) for found in timed) >= 4

@@ -28,9 +28,8 @@ class _Seat:
     clock: Clock
     calls: int
 
-    def timed(self, enough: Callable[[int], bool]) -> list[Batch]:
-        """Batches until there are enough of them."""
-        found: list[Batch] = []
+    def timed(self, enough: Callable[[int], bool], found: list[Batch]) -> list[Batch]:
+        """Batches, added to those found, until there are enough of them."""
         while not enough(len(found)):
             found.append(self.clock.batch(self.calls))
         return found
@@ -55,7 +54,7 @@ def run(
     if together and len(seats) > 1:
         timed = _all_at_once(seats, batches)
     else:
-        timed = [seat.timed(lambda have: have >= batches) for seat in seats]
+        timed = [seat.timed(lambda have: have >= batches, []) for seat in seats]
     return tuple(
         _rate(program, seat, found, together) for seat, found in zip(seats, timed, strict=True)
     )
@@ -75,32 +74,29 @@ def _seat(program: Program, mesh: Mesh, disturb: Disturbance | None) -> _Seat:
 def _all_at_once(seats: list[_Seat], batches: int) -> list[list[Batch]]:
     """Each seat's batches while all others ran; JAX lets go of the GIL while it waits.
 
-    A seat may begin long before another, or stand still while the others go on: only batches
-    that began when all had ended one are counted, and all go on until each has enough of them.
+    A thread may begin long after another, or stand still meanwhile: all go on until each has
+    enough of the batches that count.
     """
-    barrier, have, early = threading.Barrier(len(seats)), [0] * len(seats), [1] * len(seats)
+    barrier, found = threading.Barrier(len(seats)), [list[Batch]() for _ in seats]
 
-    def work(place: int) -> list[Batch]:
-        """One seat's batches, until every seat has enough."""
+    def enough(_: int) -> bool:
+        return min(map(len, _shared(found))) >= batches
 
-        def enough(count: int) -> bool:
-            have[place] = count
-            if min(have) == 0:
-                early[place] = count + 1  # the next one begins before all are at it
-                return False
-            counted = (all_ - out for all_, out in zip(have, early, strict=True))
-            return min(counted) > batches  # one more: the last may not count
-
+    def work(place: int) -> None:
         barrier.wait()
-        return seats[place].timed(enough)
+        seats[place].timed(enough, found[place])
 
     with ThreadPoolExecutor(len(seats)) as pool:
-        timed = list(pool.map(work, range(len(seats))))
-    start = max(found[0].start_s for found in timed)
-    stop = min(found[-1].stop_s for found in timed)
-    return [
-        [one for one in found if start <= one.start_s and one.stop_s <= stop] for found in timed
-    ]
+        list(pool.map(work, range(len(seats))))
+    return _shared(found)
+
+
+def _shared(found: Sequence[Sequence[Batch]]) -> list[list[Batch]]:
+    """The batches between the time by which all had begun and the first one's last."""
+    if not all(found):
+        return [[] for _ in found]
+    start, stop = max(each[0].start_s for each in found), min(each[-1].stop_s for each in found)
+    return [[one for one in each if start <= one.start_s and one.stop_s <= stop] for each in found]
 
 
 def _rate(program: Program, seat: _Seat, batches: list[Batch], together: bool) -> Rate:

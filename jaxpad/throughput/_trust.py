@@ -88,8 +88,8 @@ def scales(small: Callable[[], Taking], large: Callable[[], Taking], work: float
     """Raises checks.Failed where `work` times the work does not take the clock longer.
 
     Both are taken in turn, so that a neighbour meets both, and judged by their best, which no
-    neighbour makes worse for long. Raises checks.Inconclusive where most takings of the small
-    one took over twice its best: then the best may be none.
+    neighbour makes worse for long. Raises checks.Inconclusive where a quarter of the small ones
+    took over twice the best of them: then the best may be none.
     """
     short, long = in_turn(
         (small, large), lambda found: min(found[1]) >= work / _FEWER * min(found[0])
@@ -101,8 +101,9 @@ def scales(small: Callable[[], Taking], large: Callable[[], Taking], work: float
         f"{work:g} times the work took {times:.2g} times as long "
         f"({1e3 * min(short):.3g} and {1e3 * min(long):.3g} ms, the best of {len(short)})"
     )
-    if statistics.median(short) > 2 * min(short):
-        swing = f"half of the small ones took over {1e3 * statistics.median(short):.3g} ms"
+    slow = statistics.quantiles(short, n=4)[2]
+    if slow > 2 * min(short):
+        swing = f"a quarter of the small ones took {1e3 * slow:.3g} ms or more"
         raise checks.Inconclusive(f"{told}, and {swing}: this machine is too busy to tell", QUIETER)
     raise checks.Failed(f"{told}: the clock does not see the device work", UNTRUSTED)
 
