@@ -28,6 +28,10 @@ QUICK_S = 1.0  # a test that takes longer is not quick
 SHARED = {
     "image/*": "the docker daemon",
     "test_slurm_*": "a Slurm",
+    # These time turns, and each pins its processes to a core.
+    **dict.fromkeys(
+        ("test_tune_planted.py", "test_tune_bench.py", "test_tune_real.py"), "the cores"
+    ),
 }
 # What no JAX changes is tested on one Python: images, clusters, the driver's double, reports and
 # pages in a browser, what a host lacks, copies of the template, GitHub's files, pins, how the
