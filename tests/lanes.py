@@ -41,7 +41,7 @@ _ONCE = """
     test_tune_stats.py test_tune_gpu.py test_tune_bench.py test_tune_space.py test_tune_command.py
     test_layers.py test_requirements.py test_build.py test_bootstrap.py test_extend.py
     test_install.py test_container_files.py test_peers.py test_hostlist.py test_multi_*
-    test_gates* test_teaches.py test_runner.py test_stages.py
+    test_gates* test_teaches.py test_runner.py test_stages.py test_repeat_smoke.py
 """
 ONCE = tuple(_ONCE.split())
 
