@@ -47,7 +47,7 @@ _ONCE = """
     test_layers.py test_requirements.py test_build.py test_bootstrap.py test_extend.py
     test_install.py test_container_files.py test_peers.py test_hostlist.py test_multi_*
     test_gates* test_teaches.py test_runner.py test_stages.py test_shares.py test_properties.py
-    test_lanes.py test_ci_time.py test_tune_simulated.py
+    test_lanes.py test_repeat_smoke.py test_ci_time.py test_tune_simulated.py
 """
 ONCE = tuple(_ONCE.split())
 
