@@ -132,6 +132,6 @@ def test(home: Path, *, select: str, quick: bool, jax_only: bool, workers: int) 
 
 def test_options(workers: int, *, quick: bool, jax_only: bool) -> list[str]:
     """Files stay together, the longest first (tests/lanes.py)."""
-    beside = ["-n", str(workers), "--dist", "loadgroup", "--no-loadscope-reorder"]
+    beside = ["-n", str(workers), "--dist", "loadscope", "--no-loadscope-reorder"]
     left_out = [*(["--quick"] if quick else []), *(["--jax-only"] if jax_only else [])]
     return [*beside, "--durations=20", "--durations-min=2", *left_out]

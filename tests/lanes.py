@@ -62,8 +62,6 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    # Without pytest-xdist, too: a file is then run as it is, in this process.
-    config.addinivalue_line("markers", "xdist_group(name): what shares a worker")
     if not hasattr(config, "workerinput"):
         config.pluginmanager.register(_Told(config), "lanes")
 
@@ -78,7 +76,6 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     kept = [item for item in items if item not in dropped]
     long: defaultdict[str, float] = defaultdict(float)
     for item in kept:
-        item.add_marker(pytest.mark.xdist_group(group(item.nodeid)))
         long[group(item.nodeid)] += seconds.get(item.nodeid, 0.0)
     items[:] = sorted(kept, key=lambda item: -long[group(item.nodeid)])
 
@@ -93,11 +90,6 @@ def group(nodeid: str) -> str:
     """What a test shares a worker with: its file, or all that use one thing of the machine."""
     name = _file(nodeid)
     return next((thing for pattern, thing in SHARED.items() if fnmatch(name, pattern)), name)
-
-
-def _plain(nodeid: str) -> str:
-    """Without the group that pytest-xdist appends."""
-    return nodeid.removesuffix(f"@{group(nodeid)}")
 
 
 def _file(nodeid: str) -> str:
@@ -150,9 +142,17 @@ class _Told:
         self.seconds: defaultdict[str, float] = defaultdict(float)
         self.computed = 0.0
 
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_xdist_make_scheduler(self, config: pytest.Config, log: Any) -> Any:
+        """One worker a group; `--dist loadgroup` of pytest-xdist 3.8 does nothing on pytest 9.2."""
+        from xdist.scheduler import LoadScopeScheduling
+
+        scheduler = LoadScopeScheduling(config, log)
+        scheduler._split_scope = group
+        return scheduler
+
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        nodeid = _plain(report.nodeid)
-        self.seconds[nodeid] += report.duration
+        self.seconds[report.nodeid] += report.duration
         if report.when == "teardown":
             told = (value for name, value in report.user_properties if name == COMPUTED)
             self.computed += sum(value for value in told if isinstance(value, float))

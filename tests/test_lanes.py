@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from fnmatch import fnmatch
@@ -39,11 +40,16 @@ def test_files_stay_together() -> None:
     assert lanes.group(build) == lanes.group(run)
 
 
-def test_name_comes_back_whole() -> None:
-    """pytest-xdist appends the group to the name, which may hold its sign itself."""
-    nodeid = "tests/test_cli.py::test_mail[a@b]"
-    assert lanes._plain(f"{nodeid}@{lanes.group(nodeid)}") == nodeid
-    assert lanes._plain(nodeid) == nodeid
+def test_workers_share_no_file() -> None:
+    """As it is really run: every test of a file by one worker, several workers at work."""
+    files = ["tests/test_verdict.py", "tests/test_ci_time.py", "tests/test_hostlist.py"]
+    options = ["-n", "2", "--dist", "loadscope", "--no-loadscope-reorder", "-v", *files]
+    argv = [sys.executable, "-m", "pytest", "-p", "xdist", *options]
+    done = subprocess.run(argv, cwd=HOME, env=environ(), capture_output=True, text=True)
+    ran = re.findall(r"\[(gw\d)\] .* PASSED tests/(\w+).py", done.stdout)
+    assert {file for _, file in ran} == {"test_verdict", "test_ci_time", "test_hostlist"}
+    assert len(set(ran)) == 3, done.stdout
+    assert len({worker for worker, _ in ran}) == 2
 
 
 def test_quick_leaves_out_what_is_slow() -> None:
