@@ -89,6 +89,7 @@ def lint(home: Path, *, fix: bool) -> int:
     A project made from jaxpad has what it chose; what is not there is left out.
     """
     scripts, dockerfiles = _there(home, SCRIPTS), _there(home, DOCKERFILES)
+    scripts += sorted(str(file.relative_to(home)) for file in home.glob("findings/*.sh"))
     commands = [
         _module("ruff", "check", *(["--fix"] if fix else [])),
         _module("ruff", "format", *([] if fix else ["--check"])),
