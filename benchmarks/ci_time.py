@@ -35,13 +35,17 @@ def lanes(log: str) -> dict[str, int]:
 
 
 def run() -> str:
-    """The output of `.ci/run` in a clone of its own."""
+    """The output of `.ci/run` in a clone of its own, shown on stderr as it comes."""
+    said = []
     with tempfile.TemporaryDirectory() as folder:
         subprocess.run(["git", "clone", "--quiet", str(HOME), folder], check=True)
-        done = subprocess.run(
-            ["bash", ".ci/run"], cwd=folder, stdout=subprocess.PIPE, text=True, check=False
-        )
-    return done.stdout
+        argv = ["bash", ".ci/run"]
+        with subprocess.Popen(argv, cwd=folder, stdout=subprocess.PIPE, text=True) as running:
+            assert running.stdout
+            for line in running.stdout:
+                sys.stderr.write(line)
+                said.append(line)
+    return "".join(said)
 
 
 def main() -> None:

@@ -124,15 +124,18 @@ def _there(home: Path, files: Sequence[str]) -> list[str]:
 def test(home: Path, *, select: str, quick: bool, jax_only: bool, workers: int) -> int:
     """Run tests/ with pytest, several at a time: some wait while others compute."""
     options = ["-k", select] if select else []
-    if (home / "tests" / "lanes.py").is_file():  # a project made from jaxpad has a handful of tests
-        options += test_options(
-            workers or len(os.sched_getaffinity(0)) + 1, quick=quick, jax_only=jax_only
-        )
+    if (home / "tests" / "lanes.py").is_file():
+        options += test_options(workers, quick=quick, jax_only=jax_only)
+    elif quick or jax_only or workers:  # a project made from jaxpad has few tests
+        raise UsageError("--quick, --jax-only and --workers are for jaxpad's own tests: use -k")
     return call(_module("pytest", *options), checkout(home))
 
 
 def test_options(workers: int, *, quick: bool, jax_only: bool) -> list[str]:
-    """Files stay together, the longest first (tests/lanes.py)."""
+    """Files stay together, the longest first (tests/lanes.py); 0 workers: one more than cores."""
+    if workers < 0:
+        raise UsageError(f"--workers is {workers}, expected a whole number from 0 on")
+    workers = workers or len(os.sched_getaffinity(0)) + 1
     beside = ["-n", str(workers), "--dist", "loadscope", "--no-loadscope-reorder"]
     left_out = [*(["--quick"] if quick else []), *(["--jax-only"] if jax_only else [])]
     return [*beside, "--durations=20", "--durations-min=2", *left_out]

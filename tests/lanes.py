@@ -42,12 +42,12 @@ _ONCE = """
     test_entrypoint.py test_with_profile.py test_launch.py test_engines.py test_fallback.py
     test_template_* test_hub_* test_supply_* test_kernel.py test_design.py test_troubleshooting.py
     test_tune_planted.py test_tune_simulated.py test_tune_real.py test_tune_report.py
-    test_tune_search.py
-    test_tune_stats.py test_tune_gpu.py test_tune_bench.py test_tune_space.py test_tune_command.py
+    test_tune_search.py test_tune_stats.py test_tune_gpu.py test_tune_bench.py test_tune_space.py
+    test_tune_command.py
     test_layers.py test_requirements.py test_build.py test_bootstrap.py test_extend.py
     test_install.py test_container_files.py test_peers.py test_hostlist.py test_multi_*
     test_gates* test_teaches.py test_runner.py test_stages.py test_shares.py test_properties.py
-    test_lanes.py test_repeat_smoke.py test_ci_time.py test_tune_simulated.py
+    test_lanes.py test_repeat_smoke.py test_ci_time.py
 """
 ONCE = tuple(_ONCE.split())
 
@@ -62,6 +62,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    left_out = any(map(config.getoption, ("quick", "jax_only", "keyword")))
+    if config.getoption("record_durations") and left_out:
+        raise pytest.UsageError(
+            "--record-durations needs whole files: leave out what selects tests"
+        )
     if not hasattr(config, "workerinput"):
         config.pluginmanager.register(_Told(config), "lanes")
 
@@ -188,8 +193,10 @@ class _Told:
         )
 
     def _record(self) -> None:
-        """Renew what this run has measured; tests that are no more are dropped."""
-        known = durations() | {name: round(value, 1) for name, value in self.seconds.items()}
+        """Renew the files of this run; what it did not run of them is no more."""
+        ran = self._files()
+        known = {name: value for name, value in durations().items() if _file(name) not in ran}
+        known |= {name: round(value, 1) for name, value in self.seconds.items()}
         kept = {name: value for name, value in sorted(known.items()) if value >= LEAST_S}
         DURATIONS.write_text(json.dumps(kept, indent=0) + "\n")
         sys.stderr.write(f"wrote {DURATIONS.name}: {len(kept)} tests\n")

@@ -56,7 +56,8 @@ def pytest_sessionstart(session: pytest.Session) -> None:
     if settings.get_current_profile_name() != FUZZ:
         return
     given = session.config.getoption("hypothesis_seed", None)
-    seed = given or os.environ.setdefault(SEED, str(SystemRandom().randrange(2**32)))
+    drawn = str(SystemRandom().randrange(2**32))
+    seed = given if given not in (None, "random") else os.environ.setdefault(SEED, drawn)
     core.global_force_seed = int(seed)  # type: ignore[assignment]  # it is None until it is set
 
 

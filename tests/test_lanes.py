@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 import subprocess
 import sys
@@ -11,6 +12,8 @@ import pytest
 
 import lanes
 from helpers import HOME, environ
+from jaxpad import upkeep
+from jaxpad.errors import UsageError
 
 FILES = sorted(str(file.relative_to(lanes.HERE)) for file in lanes.HERE.rglob("test_*.py"))
 
@@ -43,13 +46,47 @@ def test_files_stay_together() -> None:
 def test_workers_share_no_file() -> None:
     """As it is really run: every test of a file by one worker, several workers at work."""
     files = ["tests/test_verdict.py", "tests/test_ci_time.py", "tests/test_hostlist.py"]
-    options = ["-n", "2", "--dist", "loadscope", "--no-loadscope-reorder", "-v", *files]
+    options = [*upkeep.test_options(2, quick=False, jax_only=False), "-v", *files]
     argv = [sys.executable, "-m", "pytest", "-p", "xdist", *options]
     done = subprocess.run(argv, cwd=HOME, env=environ(), capture_output=True, text=True)
     ran = re.findall(r"\[(gw\d)\] .* PASSED tests/(\w+).py", done.stdout)
     assert {file for _, file in ran} == {"test_verdict", "test_ci_time", "test_hostlist"}
     assert len(set(ran)) == 3, done.stdout
     assert len({worker for worker, _ in ran}) == 2
+
+
+def test_a_number_of_workers_is_no_negative_one() -> None:
+    with pytest.raises(UsageError, match="--workers is -1, expected a whole number"):
+        upkeep.test_options(-1, quick=False, jax_only=False)
+
+
+@pytest.mark.parametrize(
+    "slow", ["image/*", "test_slurm_cluster.py", "test_effects.py", "test_matrix.py"]
+)
+def test_durations_know_what_is_slow(slow: str) -> None:
+    known = lanes.durations().items()
+    assert any(fnmatch(lanes._file(name), slow) and s > lanes.QUICK_S for name, s in known)
+
+
+def test_quick_starts_no_container_and_no_slurm() -> None:
+    kept = collected("--quick", "tests")
+    slow = ("image/test_image_run.py", "image/test_image_smoke.py", "test_slurm_cluster.py")
+    assert not kept & set(slow)
+    assert {"test_cli.py", "test_gates.py", "test_profiles_parse.py"} <= kept
+
+
+def test_longest_begins_first() -> None:
+    """Files in one row each, by the seconds of all their tests."""
+    files = ["tests/test_verdict.py", "tests/test_profiles_render.py", "tests/test_hostlist.py"]
+    argv = [sys.executable, "-m", "pytest", "--collect-only", "-q", *files]
+    done = subprocess.run(argv, cwd=HOME, env=environ(), capture_output=True, text=True)
+    names = [line.partition("::")[0] for line in done.stdout.splitlines() if "::" in line]
+    rows = [name for name, _ in itertools.groupby(names)]
+    long = dict.fromkeys(files, 0.0)
+    for nodeid, seconds in lanes.durations().items():
+        if nodeid.partition("::")[0] in long:
+            long[nodeid.partition("::")[0]] += seconds
+    assert rows == sorted(files, key=lambda name: -long[name])
 
 
 def test_quick_leaves_out_what_is_slow() -> None:

@@ -37,7 +37,7 @@ def named(patch: pytest.MonkeyPatch, kind: str, **speeds: float) -> list[str | N
 
 @pytest.mark.parametrize("kind", MACHINES)
 def test_equal_speed_names_no_winner(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Claimed of one search: wrong in at most one of 400."""
+    """Claimed of one search: wrong in at most one of 400; here in at most one of these."""
     found = named(monkeypatch, kind, a=1.0, b=1.0)
     assert found.count(None) >= RUNS - 1
 

@@ -63,8 +63,8 @@ def again(
 def drawn(every: Sequence[effects.Question], draw: Draw) -> list[effects.Question]:
     """The questions that a draw asks: all, or so many.
 
-    Each next one is of as many workloads, GPUs and profiles as no earlier one is of, so that
-    few miss none of what a change in jaxpad or XLA would show in.
+    Each question brings in a workload, GPU or profile that no earlier one has, where there is
+    one, so that a few cover all of them.
     """
     left = list(every)
     if draw.questions is None or draw.questions >= len(left):

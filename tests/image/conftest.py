@@ -115,7 +115,7 @@ def make_debian() -> None:
 
 
 def memory() -> str | None:
-    """A folder in memory, where dpkg's fsync calls cost nothing: half the time of a disk.
+    """A folder in memory, where dpkg's fsync calls cost nothing.
 
     None, the default folder, where it is small or debootstrap would refuse it, as in a container.
     """
