@@ -197,8 +197,8 @@ class SlurmCluster:
 
     def _checked(self, node: str) -> None:
         """Wait for a health check on its way, which could drain the node later."""
-        with (self.folder / f"hooks/healthcheck.{node}.lock").open("w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
+        lock = self.folder / f"hooks/healthcheck.{node}.lock"
+        self.until(lambda: _unlocked(lock), f"the health check of {node} ends")
 
     def _resumed(self) -> bool:
         self.run("scontrol", "update", f"NodeName={','.join(NODES)}", "State=RESUME")
@@ -233,6 +233,16 @@ class SlurmCluster:
             _executable(self.folder / "hooks" / name, script)
         for node in NODES:
             self.node_environ(node, {})
+
+
+def _unlocked(file: Path) -> bool:
+    """Whether nobody holds the lock now."""
+    with file.open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+    return True
 
 
 def _executable(file: Path, text: str) -> None:
