@@ -7,12 +7,14 @@ the work's own, and what pauses add to it.
 from __future__ import annotations
 
 import json
+import math
 import random
 import subprocess
 import sys
 import threading
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -215,6 +217,10 @@ def test_a_swinging_rate_is_taken_again() -> None:
     assert steadiest(lambda: [rate(next(spreads))])[0].spread == 4.0
     spreads = iter([15.0, 12.0, 13.0, 4.0])  # not for ever
     assert steadiest(lambda: [rate(next(spreads))])[0].spread == 12.0
+    spreads = iter([math.nan, 4.0])  # nor is what is no number taken for steady
+    assert steadiest(lambda: [rate(next(spreads))])[0].spread == 4.0
+    medians = iter([0.0, 10.0])
+    assert steadiest(lambda: [replace(rate(4.0), median=next(medians))])[0].median == 10.0
     spreads = iter([15.0])  # a CPU is not asked
     assert steadiest(lambda: [rate(next(spreads), "cpu")])[0].spread == 15.0
 
