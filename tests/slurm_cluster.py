@@ -254,16 +254,15 @@ def _executable(file: Path, text: str) -> None:
 
 
 def _slurmctld() -> programs.Tool:
-    """Debian keeps the daemons in sbin, which is not on everyone's PATH."""
-    path = os.pathsep.join([os.environ.get("PATH", ""), "/usr/sbin", "/sbin"])
-    return programs.find("slurmctld", "-V", says="slurm", path=path)
+    """The controller that answers as Slurm's does."""
+    return programs.find("slurmctld", "-V", says="slurm", path=programs.everywhere())
 
 
 def _path() -> str:
     """The programs of that daemon's installation first: PATH may hold an srun of another's."""
     prefix = Path(_slurmctld().path or "/usr/sbin/slurmctld").parent.parent
     folders = [str(prefix / "bin"), str(prefix / "sbin")]
-    return os.pathsep.join([*folders, os.environ.get("PATH", ""), "/usr/sbin", "/sbin"])
+    return os.pathsep.join([*folders, programs.everywhere()])
 
 
 @pytest.fixture(scope="session")
