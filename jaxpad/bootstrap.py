@@ -171,7 +171,7 @@ def _listens(path: Path) -> bool:
         try:
             client.connect(str(path))
         except OSError as error:
-            return isinstance(error, PermissionError)
+            return isinstance(error, (PermissionError, BlockingIOError))  # or it is too busy
     return True
 
 

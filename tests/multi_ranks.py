@@ -10,7 +10,6 @@ import dataclasses
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -19,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
+import ports
 from helpers import HOME, environ
 from jaxpad import multi
 from jaxpad.multi import Identity, MultiReport, Stage
@@ -99,7 +99,7 @@ def start(
     out: Path, faults: Sequence[str | None], words: dict[str, Any], per_node: int = 1
 ) -> list[subprocess.Popen[bytes]]:
     """A process for each fault, on "nodes" n0, n1, ...; None: it never starts."""
-    address = f"localhost:{_free_port()}"
+    address = f"localhost:{ports.free()}"
     script = str(Path(__file__))
     found = []
     for rank, fault in enumerate(faults):
@@ -164,13 +164,6 @@ def _session(process: Path) -> int:
         return int((process / "stat").read_text().rpartition(")")[2].split()[3])
     except (OSError, IndexError):
         return 0
-
-
-def _free_port() -> int:
-    with socket.socket() as one:
-        one.bind(("localhost", 0))
-        port: int = one.getsockname()[1]
-        return port
 
 
 if __name__ == "__main__":

@@ -10,9 +10,11 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
+from jaxpad.bootstrap import BROWSERS
+
 LIMIT_S = 60.0  # for one answer, on a busy machine
 SBIN = "/usr/sbin:/sbin"  # Debian keeps daemons where not everyone's PATH looks
-PLAIN = ("chromium", "cc", "debootstrap", "slurmd", "git")  # named without their version
+PLAIN = ("cc", "debootstrap", "slurmd", "git")  # named without their version
 
 
 @dataclass(frozen=True)
@@ -70,7 +72,17 @@ def docker() -> str:
 
 def found(name: str) -> str | None:
     """Where a program lies, a daemon too."""
-    return shutil.which(name, path=f"{os.environ.get('PATH', '')}:{SBIN}")
+    return shutil.which(name, path=everywhere())
+
+
+def everywhere() -> str:
+    """PATH, and where daemons lie."""
+    return f"{os.environ.get('PATH', '')}:{SBIN}"
+
+
+def browser() -> str | None:
+    """The distribution's Chromium; where there is none, tests open the one Playwright brings."""
+    return next(filter(None, map(shutil.which, BROWSERS)), None)
 
 
 def report() -> list[str]:
@@ -80,19 +92,15 @@ def report() -> list[str]:
     words = [f"{meant} ({_version_of(meant)})", *other, f"dockerd: {found('dockerd')}"]
     podman = found("podman")
     words += [f"podman: {podman} ({_version_of(podman)})" if podman else "podman: None"]
+    plain = [f"{name}: {found(name)}" for name in PLAIN]
     return [
         f"docker: {', '.join(words)}",
-        ", ".join(f"{name}: {found(name)}" for name in PLAIN),
+        ", ".join([f"chromium: {browser() or 'that of Playwright'}", *plain]),
     ]
 
 
 def _version_of(program: str) -> str:
     """The version in a line such as `Docker version 20.10.24, build 297e128`."""
-    try:
-        done = subprocess.run(
-            [program, "--version"], capture_output=True, text=True, timeout=LIMIT_S
-        )
-    except (OSError, subprocess.TimeoutExpired) as error:
-        return f"cannot be run: {error}"
-    words = done.stdout.partition("version ")[2].split()
-    return words[0].rstrip(",") if words else "of unknown version"
+    answer = _answer(program, "--version")
+    words = answer.partition("version ")[2].split()
+    return words[0].rstrip(",") if words else f"answers {answer!r}"

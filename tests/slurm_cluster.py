@@ -197,8 +197,8 @@ class SlurmCluster:
 
     def _checked(self, node: str) -> None:
         """Wait for a health check on its way, which could drain the node later."""
-        with (self.folder / f"hooks/healthcheck.{node}.lock").open("w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
+        lock = self.folder / f"hooks/healthcheck.{node}.lock"
+        self.until(lambda: _unlocked(lock), f"the health check of {node} ends")
 
     def _resumed(self) -> bool:
         self.run("scontrol", "update", f"NodeName={','.join(NODES)}", "State=RESUME")
@@ -235,6 +235,16 @@ class SlurmCluster:
             self.node_environ(node, {})
 
 
+def _unlocked(file: Path) -> bool:
+    """Whether nobody holds the lock now."""
+    with file.open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+    return True
+
+
 def _executable(file: Path, text: str) -> None:
     """Whole at once: a daemon may start it at any time."""
     fresh = file.with_name(f".{file.name}")
@@ -244,16 +254,15 @@ def _executable(file: Path, text: str) -> None:
 
 
 def _slurmctld() -> programs.Tool:
-    """Debian keeps the daemons in sbin, which is not on everyone's PATH."""
-    path = os.pathsep.join([os.environ.get("PATH", ""), "/usr/sbin", "/sbin"])
-    return programs.find("slurmctld", "-V", says="slurm", path=path)
+    """The controller that answers as Slurm's does."""
+    return programs.find("slurmctld", "-V", says="slurm", path=programs.everywhere())
 
 
 def _path() -> str:
     """The programs of that daemon's installation first: PATH may hold an srun of another's."""
     prefix = Path(_slurmctld().path or "/usr/sbin/slurmctld").parent.parent
     folders = [str(prefix / "bin"), str(prefix / "sbin")]
-    return os.pathsep.join([*folders, os.environ.get("PATH", ""), "/usr/sbin", "/sbin"])
+    return os.pathsep.join([*folders, programs.everywhere()])
 
 
 @pytest.fixture(scope="session")

@@ -88,8 +88,13 @@ def test_lacking_packages_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     (tmp_path / "sbin/slurmd").touch()
     with socket.socket(socket.AF_UNIX) as daemon:
         daemon.bind(str(tmp_path / "docker.sock"))
-        daemon.listen()
+        daemon.listen(0)
         assert not {"docker.io", "slurm-wlm"} & set(bootstrap.lacking("test"))
+        with socket.socket(socket.AF_UNIX) as late:  # who asked before it still fills the queue
+            late.setblocking(False)
+            with pytest.raises(BlockingIOError):
+                late.connect(daemon.getsockname())
+        assert "docker.io" not in bootstrap.lacking("test"), "a daemon that is too busy"
     (tmp_path / "sbin/dockerd").touch()  # not started yet: the tests do that
     assert "docker.io" not in bootstrap.lacking("test")
 

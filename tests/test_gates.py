@@ -176,9 +176,10 @@ def test_a_swinging_rate_fails_no_gpu() -> None:
     """What is short by less than its batches are apart may have been held up; a GPU is not told."""
     swings = one(rate(SLOW, spread=GEMM), evidence())
     assert swings.verdict is UNSURE
-    assert "its batches swing by" in swings.why
+    assert f"its batches differ by {GEMM:.3g} TFLOP/s, more than it falls short by" in swings.why
     assert "nothing else uses the CPU" in swings.remedy
-    assert one(rate(SLOW, spread=0.01 * SLOW), evidence()).verdict is FAIL
+    for spread in (0.01 * SLOW, math.nan):  # and what is no number excuses nothing
+        assert one(rate(SLOW, spread=spread), evidence()).verdict is FAIL
 
 
 def test_narrow_link_is_to_blame() -> None:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-import socket
 import subprocess
 import sys
 from pathlib import Path
 
+import ports
 from helpers import HOME, environ
 from jaxpad import multi
 from jaxpad.verdict import Verdict
@@ -39,9 +39,7 @@ def step(rank: int, port: int = 1) -> dict[str, str]:
 
 
 def test_a_slurm_step_and_its_merge(tmp_path: Path) -> None:
-    with socket.socket() as one:
-        one.bind(("localhost", 0))
-        port = one.getsockname()[1]
+    port = ports.free()
     both = [start(tmp_path, "--platform", "cpu", **step(rank, port)) for rank in range(2)]
     for process in both:
         stdout, stderr = process.communicate(timeout=100)
@@ -76,13 +74,10 @@ def test_a_task_without_a_gpu_leaves_its_reason(tmp_path: Path) -> None:
 
 def test_cpu_where_a_gpu_was_asked_for(tmp_path: Path) -> None:
     """No fall back: the process ends with the cause."""
-    with socket.socket() as one:
-        one.bind(("localhost", 0))
-        port = one.getsockname()[1]
     variables = {
         "JAXPAD_PROCESS": "0",
         "JAXPAD_PROCESSES": "1",
-        "JAXPAD_COORDINATOR": f"localhost:{port}",
+        "JAXPAD_COORDINATOR": f"localhost:{ports.free()}",
         "CUDA_VISIBLE_DEVICES": "-1",
     }
     process = start(tmp_path, "--platform", "gpu", **variables)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib.util
 import io
 import json
-import shutil
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -15,6 +14,7 @@ import pytest
 from PIL import Image
 from playwright.sync_api import Browser, Page, ViewportSize, sync_playwright
 
+import programs
 import report_nodes as nodes
 from jaxpad.report import Report, to_json, write
 from shared import written
@@ -39,7 +39,7 @@ MOST_BYTES = 1_500_000
 def browser() -> Iterator[Browser]:
     with sync_playwright() as playwright:
         own = playwright.chromium.executable_path  # where Playwright puts the one it brings
-        path = shutil.which("chromium") or shutil.which("chromium-browser") or own
+        path = programs.browser() or own
         if not Path(path).exists():
             pytest.fail("these tests open a browser: apt-get install -y chromium")
         opened = playwright.chromium.launch(executable_path=path, args=ARGUMENTS)

@@ -7,12 +7,15 @@ the work's own, and what pauses add to it.
 from __future__ import annotations
 
 import json
+import math
 import random
 import subprocess
 import sys
 import threading
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -64,7 +67,7 @@ print(json.dumps(told))
 
 # The checks of the suite that wait for a process, where none answers in time.
 LATE = """
-import json, sys, tempfile
+import json, sys
 from pathlib import Path
 from types import SimpleNamespace
 from jaxpad import checks
@@ -73,7 +76,7 @@ checks.CHILD_S = 0.01
 sys.path.insert(0, "smoke_tests")
 import test_debugging, test_environment, test_jit, test_profile
 
-folder = Path(tempfile.mkdtemp())
+folder = Path(sys.argv[1])
 started = SimpleNamespace(started=SimpleNamespace(error=None))
 told = {}
 for name, check in {
@@ -128,9 +131,9 @@ def test_the_clock_passes() -> None:
     assert {one[0] for found in told.values() for one in found} == {"pass"}, told
 
 
-def test_a_late_process_fails_no_check() -> None:
+def test_a_late_process_fails_no_check(tmp_path: Path) -> None:
     """A hang and a busy machine look alike: inconclusive, which is no pass either."""
-    told = printed(LATE)
+    told = printed(LATE, str(tmp_path))
     assert set(told) == {"jdb", "cache", "accepted", "in effect", "profiles"}
     for reason, remedy in told.values():
         assert "did not answer within 0.01 s: it hangs, or this machine is too busy" in reason
@@ -215,6 +218,10 @@ def test_a_swinging_rate_is_taken_again() -> None:
     assert steadiest(lambda: [rate(next(spreads))])[0].spread == 4.0
     spreads = iter([15.0, 12.0, 13.0, 4.0])  # not for ever
     assert steadiest(lambda: [rate(next(spreads))])[0].spread == 12.0
+    spreads = iter([math.nan, 4.0])  # nor is what is no number taken for steady
+    assert steadiest(lambda: [rate(next(spreads))])[0].spread == 4.0
+    medians = iter([0.0, 10.0])
+    assert steadiest(lambda: [replace(rate(4.0), median=next(medians))])[0].median == 10.0
     spreads = iter([15.0])  # a CPU is not asked
     assert steadiest(lambda: [rate(next(spreads), "cpu")])[0].spread == 15.0
 

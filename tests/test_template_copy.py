@@ -10,7 +10,6 @@ import pytest
 
 from helpers import HOME
 from jaxpad.project import read
-from shared import once
 from templates import SETS, copied, files, ours, task
 
 # Every file of a copy beyond those that pass through from the folders WHOLE.
@@ -87,6 +86,12 @@ def copies(tmp_path_factory: pytest.TempPathFactory) -> Copies:
     return lambda name: copied(tmp_path_factory, name)
 
 
+@pytest.fixture(scope="session")
+def mypy_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What mypy found out of the files that all copies have alike, it keeps for the next copy."""
+    return tmp_path_factory.mktemp("mypy")
+
+
 each = pytest.mark.parametrize("name", SETS)
 
 
@@ -106,12 +111,8 @@ def test_template_passes_the_toolkit_through(copies: Copies, name: str) -> None:
 
 
 @each
-def test_template_linted(
-    copies: Copies, name: str, tmp_path_factory: pytest.TempPathFactory
-) -> None:
-    """What mypy found out of the files that all copies have alike, it keeps for the next copy."""
-    cache = once(tmp_path_factory, "mypy-of-copies", lambda folder: None)
-    done = task(copies(name), ["lint"], MYPY_CACHE_DIR=str(cache))
+def test_template_linted(copies: Copies, name: str, mypy_cache: Path) -> None:
+    done = task(copies(name), ["lint"], MYPY_CACHE_DIR=str(mypy_cache))
     assert done.returncode == 0, done.stdout + done.stderr
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from jaxpad.fleet._model import Distribution, Outlier
 from jaxpad.report._canvas import WIDTH, Chart, axes, label
-from jaxpad.report._figures import brief
+from jaxpad.report._figures import HIGHEST, brief
 from jaxpad.report._svg import COLOURS
 from jaxpad.report._tags import Html, table
 from jaxpad.shares import clip, ratio
@@ -21,7 +21,6 @@ HEIGHT = 150.0  # CSS pixels
 NAMED = 3  # outliers with a label in the picture; the table has all
 CROWD = 20  # marks among which a name cannot be read
 NAME, UNIT = 100.0, 120.0  # CSS pixels that a label may take
-LONGEST = 1e30  # of an axis
 
 
 @dataclass(frozen=True)
@@ -84,8 +83,8 @@ def _table(numbers: Distribution) -> Html:
 def _drawable(spread: Spread) -> Spread:
     """With every number where an axis can be."""
     numbers = spread.numbers
-    least, median, most = (clip(n, LONGEST) for n in (numbers.least, numbers.median, numbers.most))
-    outside = tuple(replace(each, value=clip(each.value, LONGEST)) for each in spread.outside)
+    least, median, most = (clip(n, HIGHEST) for n in (numbers.least, numbers.median, numbers.most))
+    outside = tuple(replace(each, value=clip(each.value, HIGHEST)) for each in spread.outside)
     return Spread(replace(numbers, least=least, median=median, most=most), outside)
 
 

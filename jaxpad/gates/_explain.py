@@ -144,9 +144,9 @@ def _unconfirmed(_subject: Subject, peak: Peak | None, _gate: float) -> Reason |
 def _disturbed(subject: Subject, _peak: Peak | None, gate: float) -> Reason | None:
     """The batches are further apart than the rate is short: some of them were held up."""
     rate = subject.rate
-    if rate.median + rate.spread < gate:
+    if not rate.median + rate.spread >= gate:  # a spread that is no number excuses nothing
         return None
-    words = f"its batches swing by {rate.spread:.3g} {rate.unit}, more than it is short of"
+    words = f"its batches differ by {rate.spread:.3g} {rate.unit}, more than it falls short by"
     remedy = "see that nothing else uses the CPU, the links or the GPU, then run it again"
     return Reason(Verdict.INCONCLUSIVE, words, remedy)
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from jaxpad.report._canvas import Chart, axes, label, text_width
-from jaxpad.report._figures import number
+from jaxpad.report._figures import HIGHEST, number
 from jaxpad.report._rated import WRONG, Entry, Program, finding
 from jaxpad.report._signs import SIGNS
 from jaxpad.report._svg import COLOURS
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 ROW, TOP, BOTTOM, RIGHT = 21.0, 16.0, 18.0, 58.0  # CSS pixels
 MOST_OF_PEAK = 130.0  # per cent
 MOST = 110.0  # pixels that a name may take
-LONGEST = 1e30  # of an axis; matplotlib needs room beyond its end
 _TONES = {Verdict.FAIL: "fail", Verdict.INCONCLUSIVE: "inconclusive"}
 
 
@@ -107,7 +106,7 @@ def _length(program: Program, entry: Entry, value: float) -> float:
     """
     if program.scaled and entry.peak is not None:
         return 100 * (ratio(value, entry.peak) or 0.0)
-    return clip(value, LONGEST)
+    return clip(value, HIGHEST)
 
 
 def _bars(panel: Axes, program: Program, bars: list[Bar]) -> None:

@@ -10,6 +10,7 @@ from jaxpad.shares import clip
 
 _LONG = 1e15  # from here on digits are no figures
 LONGEST_S = 1e9  # thirty years
+HIGHEST = 1e30  # that is drawn: matplotlib needs room beyond the end of an axis
 _FAR = 1e300  # from here on a number is cut before it is added to others
 
 

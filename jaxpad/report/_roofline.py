@@ -12,7 +12,7 @@ from statistics import median
 from typing import TYPE_CHECKING
 
 from jaxpad.report._canvas import Chart, axes, label
-from jaxpad.report._figures import brief, number, one_line, plural
+from jaxpad.report._figures import HIGHEST, brief, number, one_line, plural
 from jaxpad.report._rated import Program, programs
 from jaxpad.report._svg import COLOURS
 from jaxpad.report._tags import Html, table
@@ -27,7 +27,7 @@ WIDTH, HEIGHT = 400.0, 290.0  # CSS pixels
 LEFT, RIGHT, TOP, BOTTOM = 40.0, 58.0, 8.0, 34.0
 _NEAR = 13.0  # pixels between points that share one label
 MEMORY = "memory"
-HIGHEST, LOWEST = 1e30, 1e-30  # TFLOP/s, GB/s or FLOP for a byte that are drawn
+LOWEST = 1e-30  # TFLOP/s, GB/s or FLOP for a byte that are drawn, up to HIGHEST
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from jaxpad.nvml import Gap, GpuTrace, Trace
 from jaxpad.report._canvas import WIDTH, Chart, axes
-from jaxpad.report._figures import brief, clock, mean, number
+from jaxpad.report._figures import HIGHEST, brief, clock, mean, number
 from jaxpad.report._svg import COLOURS
 from jaxpad.report._tags import Html, table
 from jaxpad.report._times import bands, drawn_at, index, lane, shade, span, time_axis
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 
 LEFT, RIGHT, TOP, BOTTOM = 46.0, 46.0, 16.0, 18.0  # CSS pixels
 BUSY = 50.0  # per cent of utilisation
-LONGEST = 1e30  # a value that is drawn; beyond it matplotlib runs out of numbers
 
 
 @dataclass(frozen=True)
@@ -149,7 +148,7 @@ def _paint(
     width = WIDTH - LEFT - RIGHT
     time_axis(panel, start, stop, width)
     shade(panel, bands(report), width / (stop - start))
-    every = [clip(value, LONGEST) for line in found for value in line.values] or [0.0]
+    every = [clip(value, HIGHEST) for line in found for value in line.values] or [0.0]
     high = max(every)
     low = min(0.0, *every) if quantity.from_zero else min(every)
     for row, line in enumerate(found):
@@ -182,7 +181,7 @@ def _lane(
     """The line in its lane, filled below, with a hole where nothing was seen."""
     low, extent = scale
     times, values = _broken(line.points, gaps)
-    heights = [row + 0.92 - 0.84 * (clip(value, LONGEST) - low) / extent for value in values]
+    heights = [row + 0.92 - 0.84 * (clip(value, HIGHEST) - low) / extent for value in values]
     panel.fill_between(times, heights, row + 0.92, color=tone, alpha=0.18, linewidth=0)
     panel.plot(times, heights, color=tone, linewidth=0.9)
     if line.trace.lost is not None:

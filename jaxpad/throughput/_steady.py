@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
 from jaxpad import checks
 from jaxpad.results import Rate
+from jaxpad.shares import ratio
 
 TAKINGS = 3
 
@@ -20,8 +22,12 @@ def steadiest(take: Callable[[], Sequence[Rate]]) -> Sequence[Rate]:
 
 
 def _swing(rates: Sequence[Rate]) -> float:
-    """The spread of the worst rate of a GPU, in medians of it; only GPUs are asked."""
-    return max((rate.spread / rate.median for rate in rates if rate.platform != "cpu"), default=0.0)
+    """The spread of the worst rate of a GPU, in medians of it; only GPUs are asked.
+
+    Infinite where either is no number or the median is 0: such a rate is taken again.
+    """
+    shares = [ratio(rate.spread, rate.median) for rate in rates if rate.platform != "cpu"]
+    return max((math.inf if share is None else share for share in shares), default=0.0)
 
 
 def steady(rates: Sequence[Rate], devices: Sequence[Any]) -> None:

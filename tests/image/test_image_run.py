@@ -85,17 +85,9 @@ def test_labels_tell_the_image(image: Built) -> None:
 
 def test_baked_profile_is_in_effect_without_the_entrypoint(image: Built) -> None:
     """With it: test_image_smoke.py."""
-    words = [
-        "smoke",
-        "--platform",
-        "cpu",
-        "-k",
-        "in_effect or profile",
-        "--json",
-        "--out",
-        "/tmp/r",
-    ]
-    done = run(image, *words, options=["--entrypoint", "jaxpad"])
+    words = ["smoke", "--platform", "cpu", "--json", "--out", "/tmp/r"]
+    chosen = ["-k", "in_effect or profile"]
+    done = run(image, *words, *chosen, options=["--entrypoint", "jaxpad"])
     assert done.returncode == 0, done.stderr
     require_baked_profile(json.loads(done.stdout))
 
