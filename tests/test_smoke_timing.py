@@ -13,6 +13,7 @@ import sys
 import threading
 from collections import Counter
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -64,7 +65,7 @@ print(json.dumps(told))
 
 # The checks of the suite that wait for a process, where none answers in time.
 LATE = """
-import json, sys, tempfile
+import json, sys
 from pathlib import Path
 from types import SimpleNamespace
 from jaxpad import checks
@@ -73,7 +74,7 @@ checks.CHILD_S = 0.01
 sys.path.insert(0, "smoke_tests")
 import test_debugging, test_environment, test_jit, test_profile
 
-folder = Path(tempfile.mkdtemp())
+folder = Path(sys.argv[1])
 started = SimpleNamespace(started=SimpleNamespace(error=None))
 told = {}
 for name, check in {
@@ -130,9 +131,9 @@ def test_the_clock_passes() -> None:
     assert told["test_gemm_scales"] <= {"pass", "inconclusive"}, told
 
 
-def test_a_late_process_fails_no_check() -> None:
+def test_a_late_process_fails_no_check(tmp_path: Path) -> None:
     """A hang and a busy machine look alike: inconclusive, which is no pass either."""
-    told = printed(LATE)
+    told = printed(LATE, str(tmp_path))
     assert set(told) == {"jdb", "cache", "accepted", "in effect", "profiles"}
     for reason, remedy in told.values():
         assert "did not answer within 0.01 s: it hangs, or this machine is too busy" in reason
