@@ -79,7 +79,7 @@ started = SimpleNamespace(started=SimpleNamespace(error=None))
 told = {}
 for name, check in {
     "jdb": lambda: test_debugging.drive_jdb(folder, "continue"),
-    "cache": lambda: test_jit.run_cache_user(folder, "2"),
+    "cache": lambda: test_jit.run_cache_user(folder, checks.Deadline(), "2"),
     "accepted": test_environment.test_flags_accepted,
     "in effect": lambda: test_environment.test_flags_in_effect(started, print),
     "profiles": test_profile.test_profiles_accepted,
