@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from helpers import HOME
-from images import CA, NETWORK
+from images import CA, NETWORK, variables
 from templates import AUTHOR, tagged
 
 BLOCK = re.compile(r"```sh\n(.*?)```", re.DOTALL)
@@ -51,13 +51,14 @@ def walk(folder: Path, wait_for_base: Callable[[], None]) -> Walked:
     template = folder / "template"
     template.mkdir()
     tagged(template)
-    variables = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"} | AUTHOR
+    env = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"} | AUTHOR
+    env["PATH"] = variables()["PATH"]  # the docker of every other test of an image
     done: dict[str, subprocess.CompletedProcess[str]] = {}
     for line in commands():
         if line.endswith(" build"):
             wait_for_base()
         cwd = folder / "my-project" if done else folder
         argv = ["bash", "-euc", here(line, template)]
-        done[line] = subprocess.run(argv, cwd=cwd, env=variables, capture_output=True, text=True)
+        done[line] = subprocess.run(argv, cwd=cwd, env=env, capture_output=True, text=True)
         assert done[line].returncode == 0, f"{line}: {done[line].stdout}{done[line].stderr[-3000:]}"
     return Walked(folder / "my-project", done)
