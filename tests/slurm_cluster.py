@@ -17,7 +17,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import pytest
 
@@ -198,7 +198,7 @@ class SlurmCluster:
     def _checked(self, node: str) -> None:
         """Wait for a health check on its way, which could drain the node later."""
         with (self.folder / f"hooks/healthcheck.{node}.lock").open("w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
+            self.until(lambda: _locked(lock), f"the health check of {node} ends")
 
     def _resumed(self) -> bool:
         self.run("scontrol", "update", f"NodeName={','.join(NODES)}", "State=RESUME")
@@ -233,6 +233,15 @@ class SlurmCluster:
             _executable(self.folder / "hooks" / name, script)
         for node in NODES:
             self.node_environ(node, {})
+
+
+def _locked(file: IO[str]) -> bool:
+    """Whether nobody else holds it; it is held until it is closed."""
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 def _executable(file: Path, text: str) -> None:
