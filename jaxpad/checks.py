@@ -7,6 +7,7 @@ is a fail. These add the other two verdicts, a remedy, and numbers.
 from __future__ import annotations
 
 import dataclasses
+import time
 from collections.abc import Callable
 from typing import Any, NoReturn
 
@@ -18,7 +19,8 @@ from jaxpad.results import Judgement, Rate
 MEASUREMENTS = "jaxpad_measurements"
 RATES = "jaxpad_rates"
 JUDGEMENTS = "jaxpad_judgements"
-# For a child of a check: shorter than the runner's --limit, so that the check says what was late.
+# For all children of a check together: shorter than the runner's --limit, as it is by default, so
+# that the check says what was late, before the runner ends it and says that it failed.
 CHILD_S = 150.0
 
 
@@ -36,6 +38,17 @@ class Inconclusive(Exception):
     def __init__(self, reason: str, remedy: str = "") -> None:
         super().__init__(reason)
         self.remedy = remedy
+
+
+class Deadline:
+    """When all children of a check must have answered, counted from its first."""
+
+    def __init__(self) -> None:
+        self._until = time.monotonic() + CHILD_S
+
+    def left(self) -> float:
+        """Seconds for the next child; never none, which would mean no limit to some."""
+        return max(0.01, self._until - time.monotonic())
 
 
 def late(what: str, seconds: float) -> Inconclusive:

@@ -61,6 +61,7 @@ def drive_jdb(folder: Path, *commands: str) -> tuple[list[str], int]:
     program = folder / "program.py"
     program.write_text(PROGRAM)
     ours, child_side = open_terminal()
+    deadline = checks.Deadline()
     # Not pexpect.spawn: it forks, which a process that already runs JAX's threads must not do.
     child = subprocess.Popen(
         [sys.executable, str(program)],
@@ -71,17 +72,17 @@ def drive_jdb(folder: Path, *commands: str) -> tuple[list[str], int]:
         env=os.environ | {"TERM": "dumb", "XLA_PYTHON_CLIENT_PREALLOCATE": "false"},
     )
     os.close(child_side)
-    terminal = fdpexpect.fdspawn(ours, timeout=checks.CHILD_S, encoding="utf-8")
+    terminal = fdpexpect.fdspawn(ours, encoding="utf-8")
     terminal.logfile_read = seen = io.StringIO()
     answers = []
     try:
         for command in commands:
-            terminal.expect_exact("(jdb) ")
+            terminal.expect_exact("(jdb) ", timeout=deadline.left())
             answers.append(str(terminal.before))
             terminal.sendline(command)
-        terminal.expect(pexpect.EOF)
+        terminal.expect(pexpect.EOF, timeout=deadline.left())
         answers.append(str(terminal.before))
-        return answers[1:], child.wait(checks.CHILD_S)
+        return answers[1:], child.wait(deadline.left())
     except (pexpect.TIMEOUT, subprocess.TimeoutExpired) as error:
         sys.stdout.write(seen.getvalue())  # to the check's output
         raise checks.late("the debugger", checks.CHILD_S) from error

@@ -19,6 +19,8 @@ from typing import Any
 
 import nvml_double as double
 from helpers import HOME
+from jaxpad.health._heat import FAULTS
+from jaxpad.nvml._clocks import REASONS
 from jaxpad.verdict import Verdict
 from test_health_machine import Machine
 
@@ -105,6 +107,14 @@ def _outcome(node: str, check: str) -> Outcome:
     report = _reports()[node]
     found = next(one for one in report["checks"] if one["name"] == check)
     return Outcome(found["verdict"], report["exit_code"], found["reason"], found["remedy"])
+
+
+def held_down(node: str) -> list[str]:
+    """The remedies of what the node's readings show at any moment, and so in the run, too."""
+    shown = [item for one in _nodes[node] for item in one.changes.items()]
+    masks = [mask for name, mask in shown if name.endswith("CurrentClocksEventReasons")]
+    names = [name for mask in masks for bit, name in REASONS.items() if mask & bit]
+    return [FAULTS[name][1] for name in names if name in FAULTS]
 
 
 @cache

@@ -287,21 +287,37 @@ def test_unknown_names(cache: Path, words: tuple[str, ...], said: str) -> None:
 
 
 def test_interrupt_keeps_what_is_done(tmp_path: Path) -> None:
+    """On a busy machine the signal may come when all is done: then it is sent to another run."""
     words = ("debug", "h100-sxm", "dense")  # four programs, two at a time
+    for place in range(3):
+        kept = tmp_path / str(place)
+        code, said = interrupted(kept, *words)
+        assert code in (0, 130), said
+        if code and len(programs(kept)) < 4:
+            break
+    assert code == 130, said
+    assert "interrupted; " in said
+    again = explain(kept, *words)
+    assert again.code == 0
+    assert re.search(r"[1-3] cells kept from before", again.stderr)
+
+
+def programs(cache: Path) -> list[Path]:
+    """The compiled programs that are kept there."""
+    return [file for file in cache.rglob("*.json") if "program" in file.read_text()]
+
+
+def interrupted(cache: Path, *words: str) -> tuple[int, str]:
+    """Exit code and stderr of a run that gets SIGINT once it has kept a program."""
     run = subprocess.Popen(
         argv(*words),
-        env=environ(XDG_CACHE_HOME=str(tmp_path)),
+        env=environ(XDG_CACHE_HOME=str(cache)),
         stderr=subprocess.PIPE,
         text=True,
         cwd=HOME,
     )
-    while not [file for file in tmp_path.rglob("*.json") if "program" in file.read_text()]:
-        assert run.poll() is None
+    while not programs(cache) and run.poll() is None:
         time.sleep(0.02)
-    os.kill(run.pid, signal.SIGINT)
+    run.send_signal(signal.SIGINT)
     _, said = run.communicate(timeout=30)
-    assert run.returncode == 130, said
-    assert "interrupted; " in said
-    again = explain(tmp_path, *words)
-    assert again.code == 0
-    assert re.search(r"[1-3] cells kept from before", again.stderr)
+    return run.returncode, said

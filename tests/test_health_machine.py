@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 import nvml_double as double
-from helpers import HOME, environ
+from helpers import HOME, environ, quick
 from jaxpad import health, health_command
 from jaxpad.health import Facts, Finding
 from jaxpad.health_command import Options
@@ -92,9 +92,12 @@ def eight(tmp_path: Path) -> dict[str, Any]:
 
 
 def test_eight_gpus_in_time(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    begun = time.monotonic()
-    assert health_command.health_command(Options(), **eight(tmp_path)) == 0
-    assert time.monotonic() - begun < 3
+    node = eight(tmp_path)
+
+    def asked() -> None:
+        assert health_command.health_command(Options(), **node) == 0
+
+    quick(3, asked)
     assert capsys.readouterr().out.startswith("pass: ")
 
 

@@ -177,7 +177,8 @@ def test_sigterm_ends_the_container(variables: dict[str, str], tmp_path: Path) -
     while b"ready" not in log.read_bytes() and time.monotonic() < deadline:
         time.sleep(0.05)
     launched.send_signal(signal.SIGTERM)
-    assert launched.wait(timeout=10) == 143
+    # By its code, not by time: unasked, the engine ends with 0 after 30 s.
+    assert launched.wait(timeout=60) == 143
     assert b"stopped" in log.read_bytes()
 
 

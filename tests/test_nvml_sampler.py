@@ -40,10 +40,15 @@ def well() -> Trace:
 
 
 def test_rate() -> None:
-    """Near 50 Hz on every GPU; a busy machine may cost some ticks."""
-    trace = well()
-    assert trace.error is None
-    assert [30 < len(gpu.time_s) < 56 for gpu in trace.gpus] == [True] * 8
+    """Near 50 Hz on every GPU; a busy machine may cost some ticks, or many in one of three runs."""
+    counts = []
+    for _ in range(3):
+        trace, _ = traced("healthy-h100-sxm", 1.0, gpm_period_s=0.15)
+        assert trace.error is None
+        counts.append([len(gpu.time_s) for gpu in trace.gpus])
+        if [30 < count < 56 for count in counts[-1]] == [True] * 8:
+            return
+    raise AssertionError(f"three times: {counts}")
 
 
 def test_times_grow() -> None:

@@ -81,7 +81,7 @@ started = SimpleNamespace(started=SimpleNamespace(error=None))
 told = {}
 for name, check in {
     "jdb": lambda: test_debugging.drive_jdb(folder, "continue"),
-    "cache": lambda: test_jit.run_cache_user(folder, "2"),
+    "cache": lambda: test_jit.run_cache_user(folder, checks.Deadline(), "2"),
     "accepted": test_environment.test_flags_accepted,
     "in effect": lambda: test_environment.test_flags_in_effect(started, print),
     "profiles": test_profile.test_profiles_accepted,
@@ -127,8 +127,10 @@ def test_a_clock_that_does_not_wait_fails(clock: str) -> None:
 
 
 def test_the_clock_passes() -> None:
-    told = planted("own", 3)
-    assert {one[0] for found in told.values() for one in found} == {"pass"}, told
+    """Where the machine is too busy to tell, how the time grows may stay open; the rest may not."""
+    told = {name: {one[0] for one in found} for name, found in planted("own", 3).items()}
+    assert told["test_wait_matters"] == {"pass"}, told
+    assert told["test_gemm_scales"] <= {"pass", "inconclusive"}, told
 
 
 def test_a_late_process_fails_no_check(tmp_path: Path) -> None:

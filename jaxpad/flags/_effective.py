@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -55,18 +56,23 @@ def effective(environ: Mapping[str, str], timeout: float = 120) -> Effective:
     compiling process's own reading counts. What JAX sets itself is learnt from a second
     compile with no flags.
 
-    Takes two starts of JAX, about 3 s; `timeout` in seconds is for each. They run one after
+    Takes two starts of JAX, about 3 s; `timeout` in seconds is for all. They run one after
     the other unless on CPU: a GPU in exclusive mode lets one process in. The platform is
     what JAX_PLATFORMS in the environment says. Never raises for what XLA or JAX does.
     """
     parsed = parse(environ.get("XLA_FLAGS", ""))
     if parsed.file is not None:
         return Effective(error=f"XLA_FLAGS is {parsed.file!r}, which XLA takes for a file's path")
+    until = time.monotonic() + timeout
+
+    def left() -> float:
+        return max(0.01, until - time.monotonic())
+
     workers = 3 if environ.get("JAX_PLATFORMS") == "cpu" else 1
     with ThreadPoolExecutor(workers) as pool:
-        compiled = pool.submit(dump, environ, timeout)
-        plain = pool.submit(dump, {**environ, "XLA_FLAGS": ""}, timeout)
-        asked = pool.submit(expect, parsed.flags, timeout)
+        compiled = pool.submit(lambda: dump(environ, left()))
+        plain = pool.submit(lambda: dump({**environ, "XLA_FLAGS": ""}, left()))
+        asked = pool.submit(lambda: expect(parsed.flags, left()))
         try:
             found, usual, expected = compiled.result(), plain.result(), asked.result()
         except NoProofError as error:
