@@ -182,8 +182,7 @@ class SlurmCluster:
 
     def reset(self) -> None:
         """No job, no hook, no variables, four idle nodes."""
-        for name in HOOKS:
-            (self.folder / f"hooks/{name}.on").unlink(missing_ok=True)
+        self.hooks_off()
         for node in NODES:
             self._checked(node)
             for name in HOOKS:
@@ -194,6 +193,11 @@ class SlurmCluster:
         if not self.all_idle():
             self.until(lambda: not self.tell("squeue", "--noheader"), "no job is left")
             self.until(self._resumed, "four nodes are idle")
+
+    def hooks_off(self) -> None:
+        """What slurmd starts ends at once from now on."""
+        for name in HOOKS:
+            (self.folder / f"hooks/{name}.on").unlink(missing_ok=True)
 
     def _checked(self, node: str) -> None:
         """Wait for a health check on its way, which could drain the node later."""
@@ -278,7 +282,8 @@ def slurm_of_session() -> Iterator[SlurmCluster]:
 
 
 @pytest.fixture
-def slurm(slurm_of_session: SlurmCluster) -> SlurmCluster:
-    """The cluster, idle and as new."""
+def slurm(slurm_of_session: SlurmCluster) -> Iterator[SlurmCluster]:
+    """The cluster, idle and as new; its hooks would go on beside all tests that follow."""
     slurm_of_session.reset()
-    return slurm_of_session
+    yield slurm_of_session
+    slurm_of_session.hooks_off()
