@@ -104,7 +104,7 @@ def test_asked_flags_not_in_force(tmp_path: Path) -> None:
     run = smoke(tmp_path, "-k", "test_profile.py", **asked)
     assert run.code == 1
     failed = {name for name, verdict in run.verdicts().items() if verdict == "fail"}
-    assert failed == {"test_profile_flags", "test_append_in_force"}
+    assert failed == {"test_profile_flags", "test_profile_variables", "test_append_in_force"}
     assert "--profile" in run.check("test_profile_flags")["remedy"]
 
 
