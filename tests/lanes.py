@@ -24,9 +24,10 @@ DURATIONS = HERE / "durations.json"
 LEAST_S = 0.5  # a test that takes less is not written down
 COMPUTED = "computed_s"  # the name under which a worker sends a test's CPU time
 QUICK_S = 1.0  # a test that takes longer is not quick
+DAEMON = "the docker daemon"
 # What there is one of on a machine: files that use it run one after the other.
 SHARED = {
-    "image/*": "the docker daemon",
+    "image/*": DAEMON,
     "test_slurm_*": "a Slurm",
     # These time turns, and each pins its processes to a core.
     **dict.fromkeys(
@@ -110,7 +111,10 @@ def _dropped(
     if config.getoption("quick"):
         slow = [one for one in items if seconds.get(one.nodeid, 0.0) > QUICK_S]
         made = {name for one in slow for name in _made_once(one)}
-        yield from (one for one in items if one in slow or not made.isdisjoint(_made_once(one)))
+        for one in items:
+            image = group(one.nodeid) == DAEMON  # its tests ask for what they share by name
+            if image or one in slow or not made.isdisjoint(_made_once(one)):
+                yield one
 
 
 def _made_once(item: pytest.Item) -> Iterator[tuple[str, str]]:
