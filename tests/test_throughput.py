@@ -218,6 +218,8 @@ def test_swinging_rate_is_inconclusive() -> None:
         steady([rate(10, 12, 1)], [Named()])
     with pytest.raises(checks.Inconclusive, match="all devices by 12 of 10 GB/s"):
         steady([rate(10, 12, None)], [Named()])
+    with pytest.raises(checks.Inconclusive, match="swings between batches"):
+        steady([rate(10, float("nan"), 1)], [Named()])
 
 
 def test_work() -> None:
