@@ -21,9 +21,14 @@ SMOKE_TESTS = HOME / "smoke_tests"
 
 
 def importable(environ: Mapping[str, str]) -> dict[str, str]:
-    """`environ` for a child Python that imports this very package, installed or not."""
-    parts = [str(_PACKAGE.parent), environ.get("PYTHONPATH")]
-    return dict(environ) | {"PYTHONPATH": os.pathsep.join(filter(None, parts))}
+    """`environ` for a child Python that imports this very package, installed or not.
+
+    And nothing from the current folder: neither as Python does where it is not told otherwise,
+    nor for an empty part of PYTHONPATH, which means that folder.
+    """
+    parts = [str(_PACKAGE.parent), *environ.get("PYTHONPATH", "").split(os.pathsep)]
+    ours = {"PYTHONPATH": os.pathsep.join(filter(None, parts)), "PYTHONSAFEPATH": "1"}
+    return dict(environ) | ours
 
 
 def user_cache() -> Path:

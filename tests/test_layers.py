@@ -29,6 +29,7 @@ ROWS = (
         "project",
         "whole_file",
         "pins",
+        "core",
     ),
     ("host", "nvml", "flags", "recorder", "workloads"),
     ("devices", "platforms", "facts", "aot", "schedule"),
