@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import importlib.metadata
 import json
-import subprocess
-import sys
 import traceback
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -18,6 +16,7 @@ from typing import Any
 from packaging.version import Version
 
 from jaxpad import paths
+from jaxpad.core import child
 
 PLUGINS = ("jax-cuda12-plugin", "jax-cuda13-plugin", "jax-cuda12-pjrt", "jax-cuda13-pjrt")
 GPU_PLATFORMS = ("gpu", "cuda")
@@ -57,21 +56,17 @@ def same_release(one: str, other: str) -> bool:
 
 def start(environ: Mapping[str, str], limit: float = 180.0) -> Started:
     """Start JAX in a child under `environ`, within `limit` seconds."""
-    argv = [sys.executable, "-m", "jaxpad.devices"]
-    try:
-        done = subprocess.run(
-            argv, env=paths.importable(environ), capture_output=True, text=True, timeout=limit
-        )
-    except subprocess.TimeoutExpired as late:
-        log = late.stderr.decode(errors="replace") if isinstance(late.stderr, bytes) else ""
-        return Started(error=f"JAX did not start within {limit:.0f} s", log=log)
-    line = next((x for x in done.stdout.splitlines() if x.startswith(_MARK)), None)
+    argv = child.python("-m", "jaxpad.devices")
+    done = child.run(argv, environ=paths.importable(environ), limit_s=limit)
+    if done.late:
+        return Started(error=f"JAX did not start within {limit:.0f} s{done.note}", log=done.err)
+    line = next((x for x in done.out.splitlines() if x.startswith(_MARK)), None)
     if line is None:
-        return Started(error=_last_words(done.stderr, done.returncode), log=done.stderr)
+        return Started(error=_last_words(done.err, done.code), log=done.err)
     fields = json.loads(line.removeprefix(_MARK))
     devices = tuple((int(number), str(kind)) for number, kind in fields.pop("devices"))
     ordinals = tuple(map(int, fields.pop("ordinals", ())))
-    return Started(**fields, devices=devices, ordinals=ordinals, log=done.stderr)
+    return Started(**fields, devices=devices, ordinals=ordinals, log=done.err)
 
 
 def _last_words(stderr: str, code: int) -> str:

@@ -9,14 +9,13 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
-import subprocess
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from jaxpad import devices, host, nvml, paths, platforms, profiles
+from jaxpad.core import child
 from jaxpad.devices import Started
 from jaxpad.host import GpuEvidence
 from jaxpad.nvml import Driver
@@ -110,16 +109,14 @@ def relevant(environ: Mapping[str, str]) -> dict[str, str]:
 
 def read_driver(environ: Mapping[str, str]) -> Driver:
     """NVML's account, read in a child: a broken driver may hang or crash its callers."""
-    argv = [sys.executable, "-m", "jaxpad.nvml"]
+    argv = child.python("-m", "jaxpad.nvml")
+    done = child.run(argv, environ=paths.importable(environ), limit_s=NVML_LIMIT)
+    if done.late:
+        return Driver(error=f"NVML did not answer within {NVML_LIMIT:.0f} s{done.note}")
     try:
-        done = subprocess.run(
-            argv, env=paths.importable(environ), capture_output=True, text=True, timeout=NVML_LIMIT
-        )
-        return nvml.from_json(done.stdout)
-    except subprocess.TimeoutExpired:
-        return Driver(error=f"NVML did not answer within {NVML_LIMIT:.0f} s")
+        return nvml.from_json(done.out)
     except ValueError:
-        return Driver(error=f"NVML ended its process with code {done.returncode}")
+        return Driver(error=f"NVML ended its process with code {done.code}")
 
 
 def cache_folder(environ: Mapping[str, str]) -> Path:

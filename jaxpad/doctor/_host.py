@@ -5,13 +5,13 @@ from __future__ import annotations
 import grp
 import os
 import shutil
-import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
 from jaxpad import facts, host, nvml, paths
+from jaxpad.core import child
 from jaxpad.doctor._clock import Clock, read_clock
 from jaxpad.doctor._programs import Run, run_program, runner
 from jaxpad.host import GpuEvidence
@@ -89,7 +89,7 @@ def here(engine: str | None = None, image: str | None = None) -> Host:
 
 def ask_driver(environ: Mapping[str, str], limit: float = facts.NVML_LIMIT) -> Driver:
     """NVML's account, read in a child that is left behind if it is stuck in the kernel."""
-    argv = (sys.executable, "-m", "jaxpad.nvml")
+    argv = tuple(child.python("-m", "jaxpad.nvml"))
     ran = run_program(argv, paths.importable(environ), limit)
     try:
         return nvml.from_json(ran.stdout)

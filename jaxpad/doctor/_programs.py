@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import contextlib
 import functools
 import os
 import shutil
-import signal
-import subprocess
-import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import IO
+
+from jaxpad.core import child
 
 LIMIT = 10.0  # seconds; docker, podman and nvidia-ctk answer in well under one
+_STUCK_S = 1.0  # one that is stuck in the kernel is not waited for
 
 
 @dataclass(frozen=True)
@@ -56,45 +54,11 @@ def run_program(argv: tuple[str, ...], environ: Mapping[str, str], limit: float)
     program = shutil.which(argv[0], path=environ.get("PATH", os.defpath))
     if program is None:
         return Ran(problem=f"{argv[0]} is not installed", installed=False)
-    # Files, not pipes: a grandchild that outlives the program would hold a pipe open.
-    with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
-        try:
-            code = _wait((program, *argv[1:]), environ, limit, out, err)
-        except OSError as error:
-            return Ran(problem=f"{argv[0]} cannot be run: {error.strerror}")
-        if code is None:
-            return Ran(problem=f"{argv[0]} gave no answer within {limit:g} s")
-        return Ran(code, _text(out), _text(err))
-
-
-def _wait(
-    argv: tuple[str, ...],
-    environ: Mapping[str, str],
-    limit: float,
-    out: IO[bytes],
-    err: IO[bytes],
-) -> int | None:
-    """The exit code; None if time ran out."""
     words = dict(environ) | {"LC_ALL": "C"}  # messages are read in English
-    process = subprocess.Popen(
-        argv, env=words, stdin=subprocess.DEVNULL, stdout=out, stderr=err, start_new_session=True
-    )
     try:
-        return process.wait(limit)
-    except subprocess.TimeoutExpired:
-        return None
-    finally:
-        _end(process)
-
-
-def _end(process: subprocess.Popen[bytes]) -> None:
-    """Kill what is left of the program's group; one stuck in the kernel is not waited for."""
-    with contextlib.suppress(ProcessLookupError, PermissionError):
-        os.killpg(process.pid, signal.SIGKILL)
-    with contextlib.suppress(subprocess.TimeoutExpired):
-        process.wait(1)
-
-
-def _text(file: IO[bytes]) -> str:
-    file.seek(0)
-    return file.read().decode(errors="replace")
+        ran = child.run((program, *argv[1:]), environ=words, limit_s=limit, stuck_s=_STUCK_S)
+    except OSError as error:
+        return Ran(problem=f"{argv[0]} cannot be run: {error.strerror}")
+    if ran.late:
+        return Ran(problem=f"{argv[0]} gave no answer within {limit:g} s{ran.note}")
+    return Ran(ran.code, ran.out, ran.err)

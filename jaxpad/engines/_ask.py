@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-import subprocess
 from collections.abc import Sequence
+from dataclasses import replace
+
+from jaxpad.core import child
+from jaxpad.core.child import Outcome
 
 _LIMIT = 20.0  # seconds a healthy daemon answers within
 
 
-def ask(argv: Sequence[str]) -> subprocess.CompletedProcess[str]:
+def ask(argv: Sequence[str]) -> Outcome:
     """What the program says; exit code 1 and the reason where it does not answer in time."""
-    try:
-        return subprocess.run(argv, capture_output=True, text=True, timeout=_LIMIT)
-    except subprocess.TimeoutExpired:
-        return subprocess.CompletedProcess(argv, 1, "", f"no answer within {_LIMIT:.0f} s")
+    done = child.run(argv, limit_s=_LIMIT)
+    if done.late:
+        return replace(done, code=1, out="", err=f"no answer within {_LIMIT:.0f} s{done.note}")
+    return done
 
 
 def last(words: str) -> str:

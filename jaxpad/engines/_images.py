@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
-import subprocess
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from jaxpad.core import child
 from jaxpad.engines._engine import Engine
+from jaxpad.errors import UsageError
 
 LABEL = "io.jaxpad."
+_LIMIT_S = 120.0  # for a daemon that is busy; ten thousand images take it seconds
 
 
 @dataclass(frozen=True)
@@ -51,5 +53,7 @@ def inspect(engine: Engine, reference: str) -> Image | None:
 
 
 def _ask(argv: list[str]) -> str:
-    done = subprocess.run(argv, capture_output=True, text=True)
-    return done.stdout if done.returncode == 0 else ""
+    done = child.run(argv, limit_s=_LIMIT_S)
+    if done.late:
+        raise UsageError(f"{argv[0]} gave no answer within {_LIMIT_S:.0f} s{done.note}")
+    return done.out if done.code == 0 else ""

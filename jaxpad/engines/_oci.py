@@ -98,17 +98,17 @@ class Docker(Oci):
     def problem(cls, program: str, *, building: bool) -> str | None:
         """A daemon out of reach; for a build, a client that lacks the buildx plugin."""
         done = ask([program, "version", "--format", "{{.Client.Version}} {{.Server.Version}}"])
-        if done.returncode:
-            return _unreachable(program, done.stderr)
-        client = int(done.stdout.split(".")[0])
-        if building and client >= _NO_BUILDX and ask([program, "buildx", "version"]).returncode:
+        if done.code:
+            return _unreachable(program, done.err)
+        client = int(done.out.split(".")[0])
+        if building and client >= _NO_BUILDX and ask([program, "buildx", "version"]).code:
             return f"{program} has no buildx plugin, which it builds with; install docker-buildx"
         return None
 
     @classmethod
     def at(cls, program: str, word: str) -> Docker:
         """Docker as its daemon says it is."""
-        rootless = "rootless" in ask([program, "info", "--format", "{{.SecurityOptions}}"]).stdout
+        rootless = "rootless" in ask([program, "info", "--format", "{{.SecurityOptions}}"]).out
         return cls(word, rootless, raises_limits=not rootless and _raises_limits(_daemon()))
 
     def _builder(self) -> list[str]:
@@ -138,7 +138,7 @@ class Podman(Oci):
         """A podman that does not work; it builds by itself."""
         del building
         done = ask([program, "info", "--format", "{{.Version.Version}}"])
-        return None if done.returncode == 0 else f"{program} does not work: {last(done.stderr)}"
+        return None if done.code == 0 else f"{program} does not work: {last(done.err)}"
 
     @classmethod
     def at(cls, program: str, word: str) -> Podman:

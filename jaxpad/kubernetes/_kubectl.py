@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import shutil
-import subprocess
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from jaxpad.core import child
 from jaxpad.errors import UsageError
 from jaxpad.kubernetes._names import brief
 from jaxpad.kubernetes._pod import CONTAINER, RUN, STAGE
@@ -14,6 +14,7 @@ from jaxpad.kubernetes._pod import CONTAINER, RUN, STAGE
 _REQUEST_S = 30
 _LIMIT_S = 120.0  # of a whole call: discovery and a page of pods are requests of their own
 _LOG_BYTES = 64 << 20
+_BOUND = _LOG_BYTES + (1 << 20)  # a log that kubectl cuts comes whole
 _SILENT = (
     "was refused",
     "connection refused",
@@ -94,22 +95,14 @@ def ask(argv: Sequence[str], given: str = "") -> str:
     In a session of its own: Ctrl-C is ours to answer, and must not end the call that cleans up.
     """
     try:
-        done = subprocess.run(
-            argv,
-            input=given,
-            capture_output=True,
-            encoding="utf-8",
-            errors="replace",
-            timeout=_LIMIT_S,
-            start_new_session=True,
-        )
-    except subprocess.TimeoutExpired:
-        raise Unreachable(f"kubectl gave no answer within {_LIMIT_S:.0f} s") from None
+        done = child.run(argv, given=given, limit_s=_LIMIT_S, bound=_BOUND)
     except OSError as error:
         raise Refused(f"kubectl cannot be run: {error.strerror}") from error
-    if done.returncode:
-        raise refusal(done.stderr)
-    return done.stdout
+    if done.late:
+        raise Unreachable(f"kubectl gave no answer within {_LIMIT_S:.0f} s{done.note}")
+    if done.code:
+        raise refusal(done.err)
+    return done.out
 
 
 def refusal(words: str) -> Refused:

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
-import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from jaxpad import paths
+from jaxpad.core import child
 from jaxpad.nvml._kernel import SYSFS
 from jaxpad.nvml._kernel_log import KMSG
 from jaxpad.nvml._plain import from_plain
@@ -55,25 +54,11 @@ def ask_module(
     `environ` is the child's, by default this process's. A child that is stuck in the kernel
     cannot be ended and is left behind.
     """
-    argv = [sys.executable, "-m", *words]
     variables = paths.importable(os.environ if environ is None else environ)
-    pipe = subprocess.PIPE
-    child = subprocess.Popen(argv, env=variables, stdout=pipe, stderr=pipe, text=True)
-    try:
-        printed, _ = child.communicate(timeout=limit_s)
-    except subprocess.TimeoutExpired:
-        _end(child)
-        return absent(f"TimeoutExpired: no answer within {limit_s:g} s")
-    if child.returncode:
-        return absent(f"ended: the child that asked ended with code {child.returncode}")
-    return attempt(json.loads, printed)
-
-
-def _end(child: subprocess.Popen[str]) -> None:
-    child.kill()
-    try:
-        child.communicate(timeout=_LAST_WORDS_S)
-    except subprocess.TimeoutExpired:
-        for stream in (child.stdout, child.stderr):
-            if stream:
-                stream.close()
+    argv = child.python("-m", *words)
+    told = child.run(argv, environ=variables, limit_s=limit_s, stuck_s=_LAST_WORDS_S)
+    if told.late:
+        return absent(f"TimeoutExpired: no answer within {limit_s:g} s{told.note}")
+    if told.code:
+        return absent(f"ended: the child that asked ended with code {told.code}")
+    return attempt(json.loads, told.out)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 import shutil
-import subprocess
 from collections.abc import Sequence
 
+from jaxpad.core import child
 from jaxpad.errors import UsageError
 
 LIMIT_S = 60.0  # a busy slurmctld may take its time to answer
@@ -30,18 +30,16 @@ def ask(argv: Sequence[str]) -> str:
     # How jaxpad was started here is not how it is started on a node.
     environ = {name: value for name, value in os.environ.items() if name != "JAXPAD_STARTED_AS"}
     try:
-        done = subprocess.run(argv, env=environ, capture_output=True, text=True, timeout=LIMIT_S)
-    except subprocess.TimeoutExpired:
-        raise Refused(f"{argv[0]} gave no answer within {LIMIT_S:g} s") from None
+        done = child.run(argv, environ=environ, limit_s=LIMIT_S)
     except OSError as error:
         raise Refused(f"{argv[0]} cannot be run: {error.strerror}") from error
-    if done.returncode:
+    if done.late:
+        raise Refused(f"{argv[0]} gave no answer within {LIMIT_S:g} s{done.note}")
+    if done.code:
         raise Refused(
-            _last(done.stderr)
-            or _last(done.stdout)
-            or f"{argv[0]} ended with code {done.returncode}"
+            _last(done.err) or _last(done.out) or f"{argv[0]} ended with code {done.code}"
         )
-    return done.stdout
+    return done.out
 
 
 def _last(text: str) -> str:
