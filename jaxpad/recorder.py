@@ -6,10 +6,8 @@ dies or hangs leaves behind which check it was in.
 
 from __future__ import annotations
 
-import ctypes
 import json
 import os
-import signal
 import sys
 from collections.abc import Generator
 from typing import Any
@@ -19,14 +17,12 @@ import pytest
 from jaxpad.checks import JUDGEMENTS, MEASUREMENTS, RATES, Inconclusive
 
 EVENTS = "JAXPAD_EVENTS"  # the pipe's file descriptor; absent when pytest is run by hand
-_PR_SET_PDEATHSIG = 1  # prctl(2)
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Join the runner, and die with it: an orphan would hold the GPU."""
+    """Join the runner."""
     descriptor = os.environ.pop(EVENTS, None)
     if descriptor is not None:
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
         config.pluginmanager.register(_Recorder(int(descriptor)))
 
 

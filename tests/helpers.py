@@ -34,6 +34,20 @@ def environ(**added: str) -> dict[str, str]:
     return kept | ours | added
 
 
+def gone(pid: int, limit_s: float = 10.0) -> bool:
+    """Whether a process ends soon; one that nobody waits for is a zombie."""
+    until = time.monotonic() + limit_s
+    while time.monotonic() < until:
+        try:
+            state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+        except (FileNotFoundError, ProcessLookupError):
+            return True
+        if state == "Z":
+            return True
+        time.sleep(0.02)
+    return False
+
+
 def quick(limit_s: float, call: Callable[[], object]) -> None:
     """Call it until it took less than that, three times at most.
 

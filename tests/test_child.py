@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from helpers import HOME, environ
+from helpers import HOME, environ, gone
 from jaxpad import paths
 from jaxpad.core import _lifeline, child, forked
 from jaxpad.core.child import PIPE, Child, Outcome
@@ -21,20 +21,6 @@ from jaxpad.core.child import PIPE, Child, Outcome
 DEAF = (
     "import signal, time; signal.signal(15, signal.SIG_IGN); print(1, flush=True); time.sleep(60)"
 )
-
-
-def gone(pid: int, limit_s: float = 10.0) -> bool:
-    """Whether a process ends soon; one that nobody waits for is a zombie."""
-    until = time.monotonic() + limit_s
-    while time.monotonic() < until:
-        try:
-            state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
-        except (FileNotFoundError, ProcessLookupError):
-            return True
-        if state == "Z":
-            return True
-        time.sleep(0.02)
-    return False
 
 
 def sh(script: str, limit_s: float = 20.0) -> Outcome:

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import os
 import signal
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from helpers import Answers
+from helpers import HOME, Answers, environ, gone
+from jaxpad.core import child
+from jaxpad.runner import _child
 from jaxpad.verdict import Verdict
 
 PASSES = "\ndef test_after():\n    pass\n"
@@ -183,13 +186,44 @@ def test_file_that_cannot_be_imported(answers: Answers) -> None:
     assert "No module named 'not_there_at_all'" in found["test_a"].reason
 
 
-def test_child_dies_with_runner(answers: Answers, tmp_path: Path) -> None:
-    """The recorder asks the kernel for SIGKILL when the runner is gone."""
-    found = answers(f"""
-import ctypes
+def test_floods_the_log(answers: Answers, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_child, "MOST", 1 << 20)
+    found = answers("""
+import os, time
 def test_it():
-    wanted = ctypes.c_int()
-    ctypes.CDLL(None).prctl(2, ctypes.byref(wanted))
-    assert wanted.value == {int(signal.SIGKILL)}
-""")
-    assert found["test_it"].verdict is Verdict.PASS, found["test_it"].reason
+    os.write(1, b"x" * (2 << 20) + b"the end")
+    time.sleep(60)
+""")["test_it"]
+    assert found.verdict is Verdict.FAIL
+    assert "printed more than" in str(found.reason)
+    assert found.output.endswith("the end")
+    assert len(found.output) < 10_000
+
+
+RUNNER = """
+import sys
+from pathlib import Path
+from helpers import environ
+from jaxpad import runner
+from jaxpad.runner._file import run_file
+folder = Path(sys.argv[1])
+list(run_file(runner.collect(folder), environ(), folder, 60.0, lambda _: None))
+"""
+
+
+def test_child_dies_with_runner(tmp_path: Path) -> None:
+    """The runner is killed in the middle of a check: an orphan would hold the GPU."""
+    (tmp_path / "test_it.py").write_text(
+        "import os, time, pathlib\n"
+        "def test_it():\n"
+        "    pathlib.Path('pid.new').write_text(str(os.getpid()))\n"
+        "    os.rename('pid.new', 'pid')\n"
+        "    time.sleep(60)\n"
+    )
+    variables = environ(PYTHONPATH=f"{HOME}:{HOME / 'tests'}")
+    with child.start(child.python("-c", RUNNER, str(tmp_path)), environ=variables) as running:
+        while not (tmp_path / "pid").is_file():
+            assert running.poll() is None
+            time.sleep(0.05)
+        os.kill(running.pid, signal.SIGKILL)
+        assert gone(int((tmp_path / "pid").read_text()))

@@ -6,18 +6,19 @@ import json
 import os
 import select
 import signal
-import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Mapping
 from typing import Any
 
 from jaxpad import paths
+from jaxpad.core import child
+from jaxpad.core.temporary import Folder
 from jaxpad.effects._model import Words
 from jaxpad.flags import complaint
 
 _STEERING = ("XLA_", "TF_", "JAX_", "JAXPAD_", "CUDA_", "NVIDIA_")
+_SAID = 1 << 20  # bytes of its standard error, in which the complaint is sought
 # What a program does itself when it goes wrong; anything else came from outside.
 _OWN_FAULTS = (signal.SIGABRT, signal.SIGSEGV, signal.SIGBUS, signal.SIGFPE, signal.SIGILL)
 
@@ -40,17 +41,14 @@ class Child:
         receive, send = os.pipe()
         self._said = tempfile.TemporaryFile()  # noqa: SIM115 - closed in `close`
         # A worker that is killed cannot tidy up; what it was writing goes with this folder.
-        self._folder = tempfile.TemporaryDirectory(
-            prefix="jaxpad-effects-", ignore_cleanup_errors=True
-        )
-        self._process = subprocess.Popen(
-            [sys.executable, "-P", "-W", "ignore", "-m", module, str(send)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.DEVNULL,
+        self._folder = Folder("effects")
+        self._process = child.start(
+            child.python("-W", "ignore", "-m", module, str(send)),
+            environ=_environ(os.environ, words) | {"TMPDIR": str(self._folder.path)},
+            stdin=child.PIPE,
+            stdout=child.NOTHING,
             stderr=self._said,
-            pass_fds=(send,),
-            env=_environ(os.environ, words) | {"TMPDIR": self._folder.name},
-            start_new_session=True,
+            keep=[send],
         )
         os.close(send)
         self._answers = os.fdopen(receive, "rb", buffering=0)
@@ -82,12 +80,10 @@ class Child:
 
     def close(self) -> None:
         """End the process and give back all it held."""
-        self.kill()
-        self._process.wait()
-        for held in (self._process.stdin, self._answers, self._said):
-            if held is not None:
-                held.close()
-        self._folder.cleanup()
+        self._process.close()
+        self._answers.close()
+        self._said.close()
+        self._folder.close()
 
     def _stdin(self) -> int:
         assert self._process.stdin is not None
@@ -107,9 +103,12 @@ class Child:
         return b"".join(parts)
 
     def _death(self, start: int) -> DiedError:
-        code = self._process.wait()
+        code = self._process.wait(child.STUCK_S)
+        if code is None:
+            said = f"the compile's process {self.pid} closed its pipe and does not end"
+            return DiedError(said, lasting=False)
         self._said.seek(start)
-        said = complaint(self._said.read().decode(errors="replace"))
+        said = complaint(self._said.read(_SAID).decode(errors="replace"))
         if code >= 0:
             return DiedError(f"the compile's process exits with {code}: {said}", lasting=False)
         name = signal.Signals(-code)

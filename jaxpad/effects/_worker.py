@@ -9,15 +9,14 @@ from __future__ import annotations
 
 import functools as ft
 import sys
-import tempfile
 import time
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import jax
 
 from jaxpad import aot, gpus, schedule, workloads
+from jaxpad.core.temporary import Folder
 from jaxpad.effects._serve import serve
 from jaxpad.errors import UsageError
 
@@ -60,13 +59,13 @@ def _answer(request: dict[str, Any]) -> dict[str, Any]:
 
 def _compiled(prepared: _Prepared, options: Any) -> schedule.Program:
     gpu, per_host = prepared.gpu, prepared.workload.per_host
-    with tempfile.TemporaryDirectory(prefix="jaxpad-effects-") as folder:
-        dumping = _ONE_CORE | dict(options) | {"xla_dump_to": folder}
+    with Folder("effects") as folder:
+        dumping = _ONE_CORE | dict(options) | {"xla_dump_to": str(folder)}
         begun = time.monotonic()
         compiled = aot.compile_lowered(gpu, prepared.lowered, dumping)
         took = time.monotonic() - begun
         held = compiled.runtime_executable()
-        found = schedule.read(held, gpu, Path(folder), seconds=took, devices_per_host=per_host)
+        found = schedule.read(held, gpu, folder, seconds=took, devices_per_host=per_host)
     jax.clear_caches()  # else every executable stays in memory
     return found
 

@@ -5,13 +5,15 @@ from __future__ import annotations
 import json
 import os
 import re
-import subprocess
-import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from jaxpad import paths
+from jaxpad.core import child
+
 _CHILD = Path(__file__).with_name("_read_child.py")
+_BOUND = 256 << 20  # bytes; the answer to one string is some ten thousand, and all are one call
 _UNKNOWN = re.compile(r"Unknown flags? in XLA_FLAGS: (.*)")
 # Before and since absl's logging: "2026-11-22 20:32:44.638: E a/b.cc:108] " and
 # "F1122 20:18:54.774 6785 b.cc:234] ".
@@ -41,23 +43,20 @@ def read(texts: Sequence[str], timeout: float = 60) -> tuple[Reading, ...]:
     Never raises for what XLA or jaxlib does: where the child dies or `timeout` (seconds)
     runs out, every string is refused with the reason as its message.
     """
-    try:
-        answer = subprocess.run(
-            [sys.executable, "-P", "-W", "ignore", str(_CHILD)],
-            input=json.dumps(list(texts)),
-            env=quiet(os.environ),
-            capture_output=True,
-            text=True,
-            timeout=timeout,
-            check=False,
-        )
-    except subprocess.TimeoutExpired:
-        reason = f"XLA's parser did not answer within {timeout:g} s"
+    answer = child.run(
+        child.python("-W", "ignore", str(_CHILD)),
+        environ=paths.importable(quiet(os.environ)),
+        given=json.dumps(list(texts)),
+        limit_s=timeout,
+        bound=_BOUND,
+    )
+    if answer.late:
+        reason = f"XLA's parser did not answer within {timeout:g} s{answer.note}"
         return (Reading(b"", reason, asked=False, late=True),) * len(texts)
-    if answer.returncode != 0:
-        reason = f"jaxlib did not start: {last_line(answer.stderr)}"
+    if answer.code != 0:
+        reason = f"jaxlib did not start: {last_line(answer.err)}"
         return (Reading(b"", reason, asked=False),) * len(texts)
-    return tuple(Reading(bytes.fromhex(sent), said) for sent, said in json.loads(answer.stdout))
+    return tuple(Reading(bytes.fromhex(sent), said) for sent, said in json.loads(answer.out))
 
 
 def quiet(environ: Mapping[str, str]) -> dict[str, str]:

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +9,9 @@ from typing import Any
 
 from google.protobuf import text_format
 
+from jaxpad import paths
+from jaxpad.core import child
+from jaxpad.core.temporary import Folder
 from jaxpad.flags._ask import complaint, last_line
 from jaxpad.flags._schema import debug_options, decode
 from jaxpad.profiles import ParsedFlag, parse
@@ -48,10 +48,10 @@ def dump(environ: Mapping[str, str], timeout: float) -> Dump:
     Raises NoProofError where JAX does not start, XLA refuses the flags or nothing is dumped,
     LateError where `timeout` (seconds) runs out.
     """
-    with tempfile.TemporaryDirectory(prefix="jaxpad-dump-") as folder:
-        text = with_dump(environ.get("XLA_FLAGS", ""), folder)
+    with Folder("dump") as folder:
+        text = with_dump(environ.get("XLA_FLAGS", ""), str(folder))
         sent = _compile({**environ, **_FOR_THE_PROBE, "XLA_FLAGS": text}, timeout)
-        return Dump(_dumped(Path(folder)), decode(bytes.fromhex(sent)))
+        return Dump(_dumped(folder), decode(bytes.fromhex(sent)))
 
 
 def with_dump(text: str, folder: str) -> str:
@@ -77,15 +77,12 @@ def _dumped(folder: Path) -> Any:
 
 
 def _compile(environ: dict[str, str], timeout: float) -> str:
-    argv = [sys.executable, "-P", "-W", "ignore", str(_CHILD)]
-    try:
-        done = subprocess.run(
-            argv, env=environ, capture_output=True, text=True, timeout=timeout, check=False
-        )
-    except subprocess.TimeoutExpired:
-        raise LateError(f"the compile did not end within {timeout:g} s") from None
-    if done.returncode != 0:
-        refused = "parse_flags_from_env" in done.stderr
-        said = complaint(done.stderr) if refused else last_line(done.stderr)
-        raise NoProofError(f"the compile failed (exit {done.returncode}): {said}")
-    return done.stdout.splitlines()[-1]  # before it, whatever the site's own start-up prints
+    argv = child.python("-W", "ignore", str(_CHILD))
+    done = child.run(argv, environ=paths.importable(environ), limit_s=timeout)
+    if done.late:
+        raise LateError(f"the compile did not end within {timeout:g} s{done.note}")
+    if done.code != 0:
+        refused = "parse_flags_from_env" in done.err
+        said = complaint(done.err) if refused else last_line(done.err)
+        raise NoProofError(f"the compile failed (exit {done.code}): {said}")
+    return done.out.splitlines()[-1]  # before it, whatever the site's own start-up prints

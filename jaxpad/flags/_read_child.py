@@ -15,19 +15,20 @@ import tempfile
 
 from jaxlib import xla_client
 
+from jaxpad.core import forked
+
 _SECONDS = 30  # for one string; the parser needs milliseconds
 
 
 def _read(text: str) -> tuple[str, str]:
     receive, send = os.pipe()
     with tempfile.TemporaryFile() as said:
-        child = os.fork()
-        if child == 0:
-            _answer(text, send, said.fileno())
+        child = forked.fork(lambda: _answer(text, send, said.fileno()))
         os.close(send)
         with os.fdopen(receive, "rb") as pipe:
             options = pipe.read()
-        os.waitpid(child, 0)
+        os.waitpid(child.pid, 0)
+        child.close()
         said.seek(0)
         return options.hex(), said.read().decode(errors="replace")
 
@@ -39,7 +40,6 @@ def _answer(text: str, send: int, said: int) -> None:
     signal.alarm(_SECONDS)
     os.environb[b"XLA_FLAGS"] = os.fsencode(text)
     os.write(send, xla_client.CompileOptions().SerializeAsString())
-    os._exit(0)
 
 
 if __name__ == "__main__":

@@ -8,14 +8,13 @@ from __future__ import annotations
 
 import os
 import pickle
-import subprocess
-import sys
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from queue import SimpleQueue
 
 from jaxpad import paths
+from jaxpad.core import child
 from jaxpad.fleet._read import Answer, read
 from jaxpad.fleet._refused import Refused
 
@@ -39,11 +38,11 @@ class Worker:
     """A process that reads the reports of one folder."""
 
     def __init__(self, root: str) -> None:
-        self._child = subprocess.Popen(
-            [sys.executable, "-m", MODULE, root],
-            env=paths.importable(os.environ),
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
+        self._child = child.start(
+            child.python("-m", MODULE, root),
+            environ=paths.importable(os.environ),
+            stdin=child.PIPE,
+            stdout=child.PIPE,
         )
 
     def read(self, names: Sequence[str]) -> list[Answer]:
@@ -56,9 +55,7 @@ class Worker:
         return found
 
     def close(self) -> None:
-        self._child.kill()
-        with self._child:  # closes the pipes, and waits
-            pass
+        self._child.close()
 
 
 class Workers:

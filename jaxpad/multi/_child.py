@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 import faulthandler
 import os
 import resource
@@ -11,10 +10,9 @@ import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from jaxpad.core import forked
 from jaxpad.multi._teller import Teller
 from jaxpad.multi._words import of_a_peer, of_error
-
-_PR_SET_PDEATHSIG = 1  # prctl(2)
 
 
 @dataclass(frozen=True)
@@ -34,39 +32,26 @@ def start(work: Callable[[int], None]) -> Child:
     """
     told, tell = os.pipe()
     log, say = os.pipe()
-    parent = os.getpid()
-    pid = os.fork()
-    if not pid:
+
+    def run() -> None:
         os.close(told)
         os.close(log)
-        _run(work, tell, say, parent)
+        _run(work, tell, say)
+
+    fork = forked.fork(run)
     os.close(tell)
     os.close(say)
-    return Child(pid, told, log)
+    return Child(fork.pid, told, log)
 
 
-def _run(work: Callable[[int], None], tell: int, say: int, parent: int) -> None:
-    """Never returns."""
-    try:
-        _die_with(parent)
-        signal.signal(signal.SIGINT, signal.SIG_IGN)  # the watcher decides
-        signal.signal(signal.SIGTERM, signal.SIG_DFL)
-        for standard in (1, 2):  # plugins print to stdout, which is for our one line
-            os.dup2(say, standard)
-        faulthandler.enable()
-        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # of a hung job nobody wants the memory
-        work(tell)
-    except BaseException:
-        traceback.print_exc()
-        os._exit(70)
-    os._exit(0)
-
-
-def _die_with(parent: int) -> None:
-    """Let the kernel end this process when its watcher is gone, however that ended."""
-    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-    if os.getppid() != parent:
-        os._exit(70)
+def _run(work: Callable[[int], None], tell: int, say: int) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the watcher decides
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    for standard in (1, 2):  # plugins print to stdout, which is for our one line
+        os.dup2(say, standard)
+    faulthandler.enable()
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # of a hung job nobody wants the memory
+    work(tell)
 
 
 def told_end(work: Callable[[Teller], None], teller: Teller) -> None:

@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import selectors
 import signal
-import subprocess
-import sys
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from jaxpad import host, recorder
+from jaxpad.core import child
 
 Event = dict[str, Any]
 _GRACE = 2.0  # seconds a hung child gets to write its stack
+MOST = 1 << 30  # bytes of output; a check that prints more is ended, before the disk is full
+_LOOK_S = 1.0  # between two looks at how much there is
 _OUTSIDE = 120.0  # least seconds for start and exit, however short a check's limit
 
 
@@ -26,7 +27,7 @@ def argv(folder: Path, nodes: Sequence[str]) -> list[str]:
     options = ["-p", recorder.__name__, "-p", "no:terminal", "--capture=no"]
     config = folder / "pytest.ini"
     own = ["-c", str(config)] if config.is_file() else ["-c", os.devnull, f"--rootdir={folder}"]
-    return [sys.executable, "-u", "-m", "pytest", *options, *own, *nodes]
+    return child.python("-u", "-m", "pytest", *options, *own, *nodes)
 
 
 @dataclass(frozen=True)
@@ -36,6 +37,8 @@ class Ending:
     code: int  # negative: the signal, as subprocess has it
     timed_out: bool = False
     out_of_memory: bool = False
+    left: int | None = None  # the process id of one that cannot be killed
+    flooded: bool = False  # it had printed more than MOST, and was killed
 
     @property
     def clean(self) -> bool:
@@ -54,7 +57,10 @@ class Ending:
 
 
 class Child:
-    """A running pytest process, and its output in a file of `folder`."""
+    """A running pytest process, and its output in a file of `folder`.
+
+    It ends with this process, however that ends: an orphan would hold the GPU.
+    """
 
     def __init__(
         self, argv: Sequence[str], environ: Mapping[str, str], folder: Path, limit: float
@@ -64,18 +70,16 @@ class Child:
         self._kills = host.oom_kills()
         self._pipe, write = os.pipe()
         with self._log.open("wb") as log:
-            self._process = subprocess.Popen(
+            self._process = child.start(
                 argv,
-                env=dict(environ) | {recorder.EVENTS: str(write)},
-                stdin=subprocess.DEVNULL,
+                environ=dict(environ) | {recorder.EVENTS: str(write)},
                 stdout=log,
-                stderr=subprocess.STDOUT,
-                pass_fds=[write],
+                stderr=child.STDOUT,
+                keep=[write],
                 cwd=folder,
-                start_new_session=True,  # Ctrl-C reaches the runner alone, which ends the child
             )
         os.close(write)
-        self.timed_out = False
+        self.timed_out = self.flooded = False
 
     def events(self) -> Iterator[Event]:
         """Events as they come; ends when the child does, or makes it end past its limit.
@@ -87,7 +91,7 @@ class Child:
         with selectors.DefaultSelector() as selector:
             selector.register(self._pipe, selectors.EVENT_READ)
             while True:
-                if not selector.select(limit):
+                if not self._heard(selector, limit):
                     self._end_hung()
                     return
                 data = os.read(self._pipe, 65536)
@@ -100,30 +104,44 @@ class Child:
 
     def ending(self) -> Ending:
         """Wait for the end and describe it."""
-        try:
-            code = self._process.wait(max(self._limit, _OUTSIDE))
-        except subprocess.TimeoutExpired:
+        code = self._process.wait(max(self._limit, _OUTSIDE))
+        if code is None:
             self._end_hung()
-            code = self._process.wait()
-        killed = code == -signal.SIGKILL and not self.timed_out
-        return Ending(code, self.timed_out, killed and host.oom_kills() != self._kills)
+            code = self._process.wait(child.STUCK_S)
+        if code is None:
+            return Ending(-signal.SIGKILL, timed_out=True, left=self._process.pid)
+        killed = code == -signal.SIGKILL and not self.timed_out and not self.flooded
+        no_memory = killed and host.oom_kills() != self._kills
+        return Ending(code, self.timed_out, no_memory, flooded=self.flooded)
 
     def output(self, start: int = 0, end: int | None = None, most: int = 8000) -> str:
         """What was written from byte `start` to `end`; of more than `most` bytes the last."""
-        text = self._log.read_bytes()[start:end][-most:]
+        with self._log.open("rb") as log:
+            size = os.fstat(log.fileno()).st_size
+            stop = size if end is None else min(end, size)
+            log.seek(max(start, stop - most))
+            text = log.read(max(0, stop - log.tell()))
         return text.decode(errors="replace").strip()
 
     def close(self) -> None:
         """End the child and all it started, and free what it held."""
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(self._process.pid, signal.SIGKILL)
-        self._process.wait()
+        self._process.close()
         os.close(self._pipe)
+
+    def _heard(self, selector: selectors.BaseSelector, limit: float) -> bool:
+        """Wait for an event or the end; False after `limit` seconds of silence."""
+        until = time.monotonic() + limit
+        while (left := until - time.monotonic()) > 0:
+            if not self.flooded and self._log.stat().st_size > MOST:
+                self.flooded = True
+                self._process.kill()
+            if selector.select(min(left, _LOOK_S)):
+                return True
+        return False
 
     def _end_hung(self) -> None:
         """SIGABRT first: Python's fault handler then writes where each thread stands."""
         self.timed_out = True
-        self._process.send_signal(signal.SIGABRT)
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            self._process.wait(_GRACE)
+        self._process.send(signal.SIGABRT)
+        self._process.wait(_GRACE)
         self._process.kill()

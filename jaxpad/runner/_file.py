@@ -164,7 +164,12 @@ def _death(ending: Ending, limit: float) -> tuple[Verdict, str, str]:
     """Verdict, reason and remedy for a process that did not come to its own end."""
     if ending.timed_out:
         reason = f"no answer within {limit:g} s, so it was ended; the output says where it stood"
+        if ending.left is not None:
+            reason += f"; process {ending.left} cannot be killed and is left behind"
         return Verdict.FAIL, reason, "look at the stack in the output; --limit allows it longer"
+    if ending.flooded:
+        reason = "it printed more than a process of the suite may, so it was ended"
+        return Verdict.FAIL, reason, "look at the output, of which the last lines are kept"
     if ending.out_of_memory:
         return Verdict.FAIL, f"its process {ending.words}", MORE_MEMORY
     if ending.code == -9:

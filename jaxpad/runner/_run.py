@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime
-import tempfile
 import time
 from collections.abc import Iterator
 from dataclasses import replace
@@ -11,6 +10,7 @@ from itertools import groupby
 from pathlib import Path
 
 from jaxpad import facts as machine, survey as node
+from jaxpad.core.temporary import Folder
 from jaxpad.facts import Facts
 from jaxpad.nvml import Sampler, Trace
 from jaxpad.results import CheckResult, Report
@@ -51,9 +51,9 @@ class _Run:
     def report(self) -> Report:
         """Run every file; the whole report, also of a run that a signal cut short."""
         try:
-            with tempfile.TemporaryDirectory(prefix="jaxpad-") as folder:
+            with Folder() as folder:
                 self._tell()
-                self._go(Path(folder))
+                self._go(folder)
             hold()
         except Interrupted as signal:
             self._interrupted = str(signal)

@@ -6,8 +6,6 @@ import json
 import os
 import select
 import signal
-import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
@@ -17,6 +15,8 @@ from typing import Any
 import numpy as np
 
 from jaxpad import paths
+from jaxpad.core import child
+from jaxpad.core.temporary import Folder
 from jaxpad.errors import UsageError
 from jaxpad.flags import complaint
 from jaxpad.tune._step import Step
@@ -24,6 +24,7 @@ from jaxpad.tune._step import Step
 # Two processes on one GPU: neither may take the memory beforehand, which JAX does by default
 # (https://docs.jax.dev/en/latest/gpu_memory_allocation.html).
 _SHARED = {"XLA_PYTHON_CLIENT_PREALLOCATE": "false"}
+_SAID = 1 << 20  # bytes of its standard error, in which the complaint is sought
 _NOT_OURS = ("XLA_FLAGS", "JAX_PLATFORMS", "JAX_NUM_CPU_DEVICES", "XLA_FLAGS_APPEND")
 
 
@@ -40,17 +41,14 @@ class Side:
         self.seed: int | None = None
         receive, send = os.pipe()
         self._said = tempfile.TemporaryFile()  # noqa: SIM115 - closed in `close`
-        self._folder = tempfile.TemporaryDirectory(
-            prefix="jaxpad-tune-", ignore_cleanup_errors=True
-        )
-        self._process = subprocess.Popen(
-            [sys.executable, "-P", "-W", "ignore", "-m", "jaxpad.tune._stepper", str(send)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.DEVNULL,
+        self._folder = Folder("tune")
+        self._process = child.start(
+            child.python("-W", "ignore", "-m", "jaxpad.tune._stepper", str(send)),
+            environ=_environ(step, words) | {"TMPDIR": str(self._folder.path)},
+            stdin=child.PIPE,
+            stdout=child.NOTHING,
             stderr=self._said,
-            pass_fds=(send,),
-            env=_environ(step, words) | {"TMPDIR": self._folder.name},
-            start_new_session=True,
+            keep=[send],
         )
         os.close(send)
         self._answers = os.fdopen(receive, "rb", buffering=0)
@@ -97,16 +95,14 @@ class Side:
 
     def close(self) -> None:
         """End the process and give back all it held."""
-        self._process.kill()
-        self._process.wait()
-        for held in (self._process.stdin, self._answers, self._said):
-            if held is not None:
-                held.close()
-        self._folder.cleanup()
+        self._process.close()
+        self._answers.close()
+        self._said.close()
+        self._folder.close()
 
     @property
     def _file(self) -> Path:
-        return Path(self._folder.name) / "results.npz"
+        return self._folder.path / "results.npz"
 
     def _line(self, until: float, limit: float) -> dict[str, Any]:
         parts = b""
@@ -122,9 +118,11 @@ class Side:
         return found
 
     def _death(self) -> SideError:
-        code = self._process.wait()
+        code = self._process.wait(child.STUCK_S)
+        if code is None:
+            return SideError(f"its process {self._process.pid} closed its pipe and does not end")
         self._said.seek(0)
-        said = complaint(self._said.read().decode(errors="replace"))
+        said = complaint(self._said.read(_SAID).decode(errors="replace"))
         ended = f"exit code {code}" if code >= 0 else signal.Signals(-code).name
         return SideError(f"its process ended with {ended}: {said}")
 
