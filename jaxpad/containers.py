@@ -6,13 +6,13 @@ import os
 import re
 import shlex
 import signal
-import subprocess
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from jaxpad import engines, host, paths
+from jaxpad.core import child
 from jaxpad.engines import Engine, Image, Mount, Run
 from jaxpad.errors import UsageError
 from jaxpad.project import project
@@ -106,19 +106,20 @@ def make_private(folder: Path) -> None:
 def follow(argv: Sequence[str]) -> int:
     """Show and run a container's command; its exit code, 128 + N where signal N ended it.
 
-    SIGTERM and SIGHUP are passed on. SIGINT reaches the child from the terminal itself.
+    SIGTERM and SIGHUP are passed on. SIGINT reaches the child from the terminal itself. Where
+    this process is killed, the child gets SIGTERM, which an engine passes on to its container.
     """
     say(f"+ {shlex.join(argv)}")
-    child = subprocess.Popen(argv)
-    passed = {
-        number: lambda n, _: child.send_signal(n) for number in (signal.SIGTERM, signal.SIGHUP)
-    }
+    running = child.start(argv, stdin=None, session=False, death=signal.SIGTERM)
+    passed = {number: lambda n, _: running.send(n) for number in (signal.SIGTERM, signal.SIGHUP)}
     before = {n: signal.signal(n, act) for n, act in {**passed, signal.SIGINT: _ignore}.items()}
     try:
-        code = child.wait()
+        code = running.wait()
     finally:
+        running.close()
         for number, handler in before.items():
             signal.signal(number, handler)
+    assert code is not None  # without a limit, `wait` waits for it
     return code if code >= 0 else 128 - code
 
 

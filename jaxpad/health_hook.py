@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
-import subprocess
 import sys
 import syslog
 from collections.abc import Iterator
@@ -19,6 +18,7 @@ from typing import Any
 
 from jaxpad import health
 from jaxpad.bounds import Bounds
+from jaxpad.core import child
 from jaxpad.engines._slurm import drain_argv, node_argv
 from jaxpad.errors import UsageError
 from jaxpad.health._hook import HOOKS, Decision, decide
@@ -113,12 +113,12 @@ def _state(shown: str) -> str:
 
 
 def _scontrol(argv: list[str]) -> str:
-    done = subprocess.run(argv, capture_output=True, text=True, timeout=SCONTROL_S, check=False)
-    if done.returncode:
-        raise UsageError(
-            f"{argv[0]} {argv[1]} failed: {done.stderr.strip() or done.stdout.strip()}"
-        )
-    return done.stdout
+    done = child.run(argv, limit_s=SCONTROL_S, stuck_s=SCONTROL_S)
+    if done.late:
+        raise UsageError(f"{argv[0]} {argv[1]} gave no answer within {SCONTROL_S:g} s{done.note}")
+    if done.code:
+        raise UsageError(f"{argv[0]} {argv[1]} failed: {done.err.strip() or done.out.strip()}")
+    return done.out
 
 
 @contextlib.contextmanager

@@ -8,7 +8,6 @@ import secrets
 import shlex
 import socket
 import sys
-import tempfile
 import threading
 import time
 import urllib.request
@@ -18,6 +17,7 @@ from pathlib import Path
 
 from jaxpad import containers
 from jaxpad.containers import Wanted, say
+from jaxpad.core.temporary import Folder
 from jaxpad.engines import Engine, Image, Mount, Run
 from jaxpad.errors import UsageError
 
@@ -137,8 +137,8 @@ def _jupyter(engine: Engine, run: Run) -> int:
 @contextlib.contextmanager
 def _token_file() -> Iterator[Path]:
     """A new token in a file that only the caller can read, gone when the server is."""
-    with tempfile.TemporaryDirectory(prefix="jaxpad-") as folder:
-        file = Path(folder) / "token"
+    with Folder() as folder:
+        file = folder / "token"
         file.touch(mode=0o600)
         file.write_text(secrets.token_urlsafe(32))
         yield file

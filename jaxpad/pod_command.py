@@ -7,20 +7,23 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
 import sys
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from jaxpad import paths
 from jaxpad.containers import say
+from jaxpad.core import child
+from jaxpad.core.child import Child
+from jaxpad.core.collector import Collector
+from jaxpad.core.temporary import Folder
 from jaxpad.errors import UsageError
 from jaxpad.kubernetes import Lost, pack, unpack
 from jaxpad.verdict import Verdict
 
 STOP_S = 30.0  # between asking the command to end and ending it
+BOUND = 64 << 20  # bytes of output: as much as is read back
 _SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 
@@ -45,9 +48,9 @@ def pod_command(options: Options) -> int:
     limit = _limit(options.seconds)
     if not options.command:
         raise UsageError("there is no command: put it behind --, as in pod -- smoke --json")
-    with tempfile.TemporaryDirectory(prefix="jaxpad-") as folder:
-        more = _bounds(options.bounds, Path(folder) / "bounds.toml")
-        code, text = _run([sys.executable, "-m", "jaxpad", *options.command, *more], limit)
+    with Folder() as folder:
+        more = _bounds(options.bounds, folder / "bounds.toml")
+        code, text = _run(child.python("-m", "jaxpad", *options.command, *more), limit)
     for line in pack(text):
         sys.stdout.write(f"{line}\n")
         sys.stdout.flush()
@@ -80,28 +83,25 @@ def _limit(text: str) -> float | None:
 
 def _run(argv: Sequence[str], limit: float | None) -> tuple[int, str]:
     """The exit code, negative for a signal, and what was printed."""
-    environ = paths.importable(os.environ)
-    child = subprocess.Popen(
-        argv, env=environ, stdout=subprocess.PIPE, encoding="utf-8", errors="replace"
-    )
-    for number in _SIGNALS:  # the child gets it, too, where an init sends it to the group
-        signal.signal(number, lambda n, _: child.send_signal(n))
-    try:
-        text, _ = child.communicate(timeout=limit)
-    except subprocess.TimeoutExpired:
-        text = _stop(child, limit)
-    return child.returncode, text
+    variables = paths.importable(os.environ)
+    with child.start(
+        argv, environ=variables, stdin=None, stdout=child.PIPE, session=False
+    ) as command:
+        for number in _SIGNALS:  # the child gets it, too, where an init sends it to the group
+            signal.signal(number, lambda n, _: command.send(n))
+        told = Collector(command, BOUND)
+        if not told.follow(limit):
+            _stop(command, told, limit)
+        if told.cut:
+            say(f"jaxpad: the command has printed more than {BOUND >> 20} MiB; the rest is lost")
+        return -signal.SIGKILL if command.code is None else command.code, told.out
 
 
-def _stop(child: subprocess.Popen[str], limit: float | None) -> str:
+def _stop(command: Child, told: Collector, limit: float | None) -> None:
     say(f"jaxpad: the command has taken its {limit:g} s, and is asked to end")
-    child.terminate()
-    try:
-        return child.communicate(timeout=STOP_S)[0]
-    except subprocess.TimeoutExpired:
-        child.kill()
-    try:
-        return child.communicate(timeout=STOP_S)[0]
-    except subprocess.TimeoutExpired as left:  # by a grandchild, which holds the pipe
-        printed = left.output or b""
-        return printed.decode(errors="replace") if isinstance(printed, bytes) else printed
+    command.send(signal.SIGTERM)
+    if told.follow(STOP_S):
+        return
+    if not command.end():
+        say(f"jaxpad: process {command.pid} cannot be killed and is left behind")
+    told.last_words()  # not those of a grandchild, which may hold the pipe

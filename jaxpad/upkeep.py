@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 import shlex
-import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from jaxpad.core import child
 from jaxpad.errors import UsageError
 
 SETS = ("cpu", "cuda12", "cuda13", "proof", "dev")  # an environment each
@@ -47,7 +47,7 @@ def call(argv: Sequence[str], folder: Path) -> int:
     sys.stderr.write(f"+ {shlex.join(argv)}\n")
     sys.stderr.flush()
     try:
-        return subprocess.run(argv, cwd=folder, check=False).returncode
+        return child.call(argv, folder)
     except FileNotFoundError as error:
         raise UsageError(
             f"{argv[0]} is not installed: pip install --require-hashes -r requirements/dev.txt"

@@ -8,21 +8,22 @@ no markers, and a second version in a second file. Source: RequirementSource in 
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
-import tempfile
+import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 from packaging.utils import canonicalize_name
 
-from jaxpad import pins
+from jaxpad import paths, pins
 from jaxpad.audit._model import Advisory, Answer, Unaudited
+from jaxpad.core import child
+from jaxpad.core.temporary import Folder
 from jaxpad.errors import UsageError
 from jaxpad.pins import Pin
 
 _MISSING = "No module named pip_audit"
+_LIMIT_S = 1800.0  # for hundreds of pins, each a question to the service
 
 
 def ask(found: Iterable[Pin], service: Sequence[str]) -> Answer:
@@ -41,18 +42,20 @@ def argv(file: Path, service: Sequence[str]) -> list[str]:
     """pip-audit over one file, without pip: nothing is resolved, downloaded or installed."""
     options = ["--disable-pip", "--require-hashes", "--format", "json", "--desc", "off"]
     quiet = ["--aliases", "on", "--progress-spinner", "off"]
-    return [sys.executable, "-m", "pip_audit", "-r", str(file), *options, *quiet, *service]
+    return child.python("-m", "pip_audit", "-r", str(file), *options, *quiet, *service)
 
 
 def _round(group: Sequence[Pin], service: Sequence[str]) -> Answer:
-    with tempfile.TemporaryDirectory() as folder:
-        file = Path(folder) / "requirements.txt"
+    with Folder("audit") as folder:
+        file = folder / "requirements.txt"
         file.write_text("".join(map(_line, group)))
-        done = subprocess.run(argv(file, service), capture_output=True, text=True, check=False)
+        environ = paths.importable(os.environ)
+        done = child.run(argv(file, service), environ=environ, limit_s=_LIMIT_S)
     try:
-        told = json.loads(done.stdout)["dependencies"]
+        told = json.loads(done.out)["dependencies"]
     except (ValueError, KeyError, TypeError):
-        why = _reason(done.stderr)
+        late = f"pip-audit gave no answer within {_LIMIT_S:.0f} s{done.note}"
+        why = late if done.late else _reason(done.err)
         return Answer(unaudited=tuple(Unaudited(pin.name, pin.version, why) for pin in group))
     return _read(group, {canonicalize_name(one["name"]): one for one in told})
 

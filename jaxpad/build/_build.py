@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import json
-import subprocess
 import sys
 from collections import deque
 from pathlib import Path
@@ -14,11 +15,13 @@ from jaxpad.build._failure import cause
 from jaxpad.build._labels import base_name, pinned
 from jaxpad.build._options import DOCKERFILE, Options, require
 from jaxpad.build._steps import Step
+from jaxpad.core import child
 from jaxpad.engines import Apptainer, Oci
 from jaxpad.errors import UsageError
 from jaxpad.paths import HOME
 from jaxpad.verdict import Verdict
 
+_ASK_S = 600.0  # for a container of the base to say what is installed in it
 _TAIL = 100  # lines of output that are searched for the cause of a failure
 
 
@@ -59,10 +62,11 @@ def _build_on(
 
 def _versions(ask: Step) -> dict[str, str]:
     """The base's JAX; raises UsageError for a base that has none."""
-    done = subprocess.run(ask.argv, capture_output=True, text=True)
-    if done.returncode:
-        raise UsageError(f"the base image does not run: {done.stderr.strip()}")
-    versions = {package["name"]: package["version"] for package in json.loads(done.stdout)}
+    done = child.run(ask.argv, limit_s=_ASK_S)
+    if done.code:
+        said = f"no answer within {_ASK_S:.0f} s{done.note}" if done.late else done.err.strip()
+        raise UsageError(f"the base image does not run: {said}")
+    versions = {package["name"]: package["version"] for package in json.loads(done.out)}
     if not {"jax", "jaxlib"} <= versions.keys():
         raise UsageError(
             "the base image has no jax or no jaxlib; name another in docker/Dockerfile"
@@ -85,20 +89,17 @@ def _follow(step: Step, home: Path) -> tuple[int, str]:
     """The exit code and the last lines of the output, which is passed on as it comes."""
     dockerfile = (home / DOCKERFILE).read_text() + step.appended if step.appended else ""
     tail: deque[str] = deque(maxlen=_TAIL)
-    child = subprocess.Popen(
-        step.argv,
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        errors="replace",
-    )
-    with child:
-        assert child.stdin
-        assert child.stdout
-        child.stdin.write(dockerfile)
-        child.stdin.close()
-        for line in child.stdout:
+    pipe = child.PIPE
+    with child.start(
+        step.argv, stdin=pipe, stdout=pipe, stderr=child.STDOUT, session=False
+    ) as building:
+        assert building.stdin
+        assert building.stdout
+        with contextlib.suppress(BrokenPipeError), building.stdin:  # it says itself what is wrong
+            building.stdin.write(dockerfile.encode())
+        for line in io.TextIOWrapper(building.stdout, encoding="utf-8", errors="replace"):
             sys.stderr.write(line)
             tail.append(line)
-    return child.returncode, "".join(tail)
+        code = building.wait()
+    assert code is not None  # without a limit, `wait` waits for it
+    return code, "".join(tail)

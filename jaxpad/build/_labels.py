@@ -8,15 +8,16 @@ from __future__ import annotations
 import datetime
 import os
 import re
-import subprocess
 from collections.abc import Mapping
 from pathlib import Path
 
 from jaxpad.build._options import DOCKERFILE, Options
+from jaxpad.core import child
 from jaxpad.project import project
 
 _OCI = "org.opencontainers.image."
 _OURS = "io.jaxpad."
+_GIT_S = 60.0
 _FROM = re.compile(r"^FROM (\S+) AS (\S+)$", re.MULTILINE)
 
 
@@ -69,7 +70,7 @@ def _created(home: Path) -> str:
 
 def _git(home: Path, *words: str) -> str:
     try:
-        done = subprocess.run(["git", "-C", str(home), *words], capture_output=True, text=True)
+        done = child.run(["git", "-C", str(home), *words], limit_s=_GIT_S)
     except FileNotFoundError:
         return ""
-    return done.stdout.strip() if done.returncode == 0 else ""
+    return done.out.strip() if done.code == 0 else ""

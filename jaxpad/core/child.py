@@ -70,7 +70,7 @@ def run(
     killed, and is still there after `stuck_s` seconds, is left behind.
     Raises OSError where it cannot be started.
     """
-    from jaxpad.core._collect import Collector
+    from jaxpad.core.collector import Collector
 
     stdin = PIPE if given else NOTHING
     with start(argv, environ=environ, cwd=cwd, stdin=stdin, stdout=PIPE, stderr=PIPE) as child:

@@ -7,7 +7,6 @@ import datetime
 import json
 import os
 import re
-import subprocess
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,12 +14,14 @@ from pathlib import Path
 from typing import Any
 
 from jaxpad import engines, whole_file
+from jaxpad.core import child
 from jaxpad.engines import Oci
 from jaxpad.errors import UsageError
 from jaxpad.project import project
 from jaxpad.sbom import _collect
 
 _HERE = "-"
+_LIMIT_S = 3600.0  # the engine may have to pull the image first
 _HELP = re.compile(r"(Run|See) 'docker run --help'")  # clients from 28 on, and those before
 
 
@@ -61,11 +62,12 @@ def _of_image(options: Options) -> tuple[dict[str, Any], Mapping[str, str]]:
     if not isinstance(engine, Oci):
         raise UsageError(f"{engine.name} images are not read; take docker or podman")
     image = engines.inspect(engine, options.image)
-    done = subprocess.run(collect_argv(engine.program, options.image), capture_output=True)
-    if done.returncode:
-        said = _reason(done.stderr.decode(errors="replace"))
+    done = child.run(collect_argv(engine.program, options.image), limit_s=_LIMIT_S)
+    if done.code:
+        late = f"no answer within {_LIMIT_S:.0f} s{done.note}"
+        said = late if done.late else _reason(done.err)
         raise UsageError(f"--image {options.image} cannot be asked what is in it: {said}")
-    found: dict[str, Any] = json.loads(done.stdout)
+    found: dict[str, Any] = json.loads(done.out)
     return found, (image.labels if image else {}) or {"io.jaxpad.reference": options.image}
 
 
