@@ -171,6 +171,27 @@ def test_parent_is_killed(session: bool) -> None:
     assert all(gone(pid) for pid in pids)
 
 
+ASKING = """
+from jaxpad import containers
+containers.follow(["sh", "-c", "trap 'echo asked > told; exit' TERM; echo 1; sleep 60 & wait"])
+"""
+
+
+def test_container_is_asked_to_end(tmp_path: Path) -> None:
+    """Whoever follows it is killed: docker run passes SIGTERM on, and not SIGKILL."""
+    asking = child.python("-c", ASKING)
+    with child.start(asking, environ=environ(), stdout=PIPE, cwd=tmp_path) as following:
+        assert following.stdout
+        assert following.stdout.readline() == b"1\n"
+        time.sleep(0.1)
+        following._process.kill()
+        following.wait()
+        until = time.monotonic() + 10
+        while not (tmp_path / "told").is_file():
+            assert time.monotonic() < until
+            time.sleep(0.02)
+
+
 FORKING = """
 import os, time
 from jaxpad.core import forked

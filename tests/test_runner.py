@@ -12,7 +12,7 @@ import pytest
 
 from helpers import HOME, Answers, environ, gone
 from jaxpad.core import child
-from jaxpad.runner import _child
+from jaxpad.runner import _child, _file
 from jaxpad.verdict import Verdict
 
 PASSES = "\ndef test_after():\n    pass\n"
@@ -198,6 +198,12 @@ def test_it():
     assert "printed more than" in str(found.reason)
     assert found.output.endswith("the end")
     assert len(found.output) < 10_000
+
+
+def test_stuck_in_the_kernel() -> None:
+    verdict, reason, _ = _file._death(_child.Ending(-9, timed_out=True, left=7), 5)
+    assert verdict is Verdict.FAIL
+    assert reason.endswith("; process 7 cannot be killed and is left behind")
 
 
 RUNNER = """

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 PIPE, STDOUT, NOTHING = -1, -2, -3  # as subprocess has PIPE, STDOUT and DEVNULL
 BOUND = 16 << 20  # bytes of a stream that are kept
-STUCK_S = 5.0  # a process that is not gone this long after SIGKILL is stuck in the kernel
+STUCK_S = 10.0  # a process that is not gone this long after SIGKILL is stuck in the kernel
 _GRACE_S = 2.0  # for one in the foreground to act on Ctrl-C or SIGTERM
 Place = int | IO[bytes] | None  # of a stream: one of the above, a file, None for our own
 

@@ -95,7 +95,7 @@ def ask_driver(environ: Mapping[str, str], limit: float = facts.NVML_LIMIT) -> D
         return nvml.from_json(ran.stdout)
     except ValueError:
         silent = f"NVML ended its process with code {ran.code}"
-        late = f"NVML did not answer within {limit:g} s"
+        late = f"NVML did not answer within {limit:g} s{ran.note}"
         return Driver(error=silent if ran.code is not None else late)
 
 

@@ -23,6 +23,7 @@ class Ran:
     stderr: str = ""
     problem: str = ""  # "docker is not installed", "docker gave no answer within 10 s"
     installed: bool = True
+    note: str = ""  # that it was left behind, as part of a sentence
 
     @property
     def ok(self) -> bool:
@@ -60,5 +61,6 @@ def run_program(argv: tuple[str, ...], environ: Mapping[str, str], limit: float)
     except OSError as error:
         return Ran(problem=f"{argv[0]} cannot be run: {error.strerror}")
     if ran.late:
-        return Ran(problem=f"{argv[0]} gave no answer within {limit:g} s{ran.note}")
+        late = f"{argv[0]} gave no answer within {limit:g} s{ran.note}"
+        return Ran(problem=late, note=ran.note)
     return Ran(ran.code, ran.out, ran.err)
