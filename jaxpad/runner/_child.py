@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from jaxpad import host, recorder
+from jaxpad import host, paths, recorder
 
 Event = dict[str, Any]
 _GRACE = 2.0  # seconds a hung child gets to write its stack
@@ -24,9 +24,17 @@ _OUTSIDE = 120.0  # least seconds for start and exit, however short a check's li
 def argv(folder: Path, nodes: Sequence[str]) -> list[str]:
     """The command that runs `nodes` of the suite in `folder`."""
     options = ["-p", recorder.__name__, "-p", "no:terminal", "--capture=no"]
-    config = folder / "pytest.ini"
-    own = ["-c", str(config)] if config.is_file() else ["-c", os.devnull, f"--rootdir={folder}"]
-    return [sys.executable, "-u", "-m", "pytest", *options, *own, *nodes]
+    return [sys.executable, "-u", "-m", "pytest", *options, *_settings(folder), *nodes]
+
+
+def _settings(folder: Path) -> list[str]:
+    """The folder's pytest.ini, else the shipped one for a project's; and the suite's fixtures."""
+    fixtures = [] if folder == paths.SMOKE_TESTS else ["-p", "jaxpad.fixtures"]
+    if (folder / "pytest.ini").is_file():
+        return [*fixtures, "-c", str(folder / "pytest.ini")]
+    shipped = paths.owner(folder) == "project" and (paths.SMOKE_TESTS / "pytest.ini").is_file()
+    config = str(paths.SMOKE_TESTS / "pytest.ini") if shipped else os.devnull
+    return [*fixtures, "-c", config, f"--rootdir={folder}"]
 
 
 @dataclass(frozen=True)
