@@ -10,7 +10,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from jaxpad import flags, matrix, paths, profiles
+from jaxpad import devices, flags, paths, profiles
 
 
 def list_(*, as_json: bool) -> int:
@@ -34,11 +34,12 @@ def list_(*, as_json: bool) -> int:
 def show(name: str, *, as_json: bool) -> int:
     """Print what a profile sets for the installed jaxlib: flags, variables, where each is from.
 
+    Where there is no jaxlib it is for the newest that was tested, and stderr says so.
     A row's `owner` is whose the layer is that sets it.
     """
     profile = profiles.load(name)
     owners = {one.name: paths.owner(one.path) for one in profiles.layers(profile)}
-    composed = profiles.compose(profile, {}, flags.jaxlib_version())
+    composed = profiles.compose(profile, {}, _jaxlib_version())
     rows: list[dict[str, Any]] = [
         {"kind": "flag", "name": flag.name, "value": flag.value, "origin": flag.origin}
         for flag in composed.origins
@@ -54,6 +55,14 @@ def show(name: str, *, as_json: bool) -> int:
     return 0
 
 
+def _jaxlib_version() -> str:
+    found = devices.installed().get("jaxlib")
+    if found is None:
+        found = flags.tested()[-1]
+        sys.stderr.write(f"jaxlib is not installed here: this is for jaxlib {found}\n")
+    return found
+
+
 def _owner(row: dict[str, Any]) -> str:
     return f"{row['owner']}, hides the shipped" if row["hides_shipped"] else str(row["owner"])
 
@@ -63,6 +72,8 @@ def check(name: str | None, *, as_json: bool) -> int:
 
     Raises UsageError, one sentence, for the first that does not hold.
     """
+    from jaxpad import matrix  # here: it needs more than a base install has
+
     rows = []
     for one in [name] if name else profiles.names():
         profile = profiles.load(one)

@@ -16,15 +16,14 @@ from typing import Any
 
 import pytest
 
-from jaxpad.checks import JUDGEMENTS, MEASUREMENTS, RATES, Inconclusive
+from jaxpad.checks import EVENTS, JUDGEMENTS, MEASUREMENTS, RATES, Inconclusive
 
-EVENTS = "JAXPAD_EVENTS"  # the pipe's file descriptor; absent when pytest is run by hand
 _PR_SET_PDEATHSIG = 1  # prctl(2)
 
 
 def pytest_configure(config: pytest.Config) -> None:
     """Join the runner, and die with it: an orphan would hold the GPU."""
-    descriptor = os.environ.pop(EVENTS, None)
+    descriptor = os.environ.pop(EVENTS, None)  # absent where pytest is run by hand
     if descriptor is not None:
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
         config.pluginmanager.register(_Recorder(int(descriptor)))

@@ -14,6 +14,7 @@ from typing import Any
 
 from invoke import Exit, Task, task
 
+from jaxpad import extras
 from jaxpad.errors import UsageError
 
 JSON = "print JSON on stdout"
@@ -35,6 +36,12 @@ def call(place: str, *given: Any, **named: Any) -> None:
     with refusals():
         code: int = getattr(importlib.import_module(f"jaxpad.{module}"), name)(*given, **named)
     raise Exit(code=code)
+
+
+def require(command: str, extra: str) -> None:
+    """Leave with a sentence and code 2 where the extra that a command needs is not installed."""
+    if sentence := extras.lack(command, extra):
+        raise Exit(f"jaxpad {sentence}", code=2)
 
 
 @contextlib.contextmanager

@@ -64,3 +64,15 @@ def installed(
     argv = [sys.executable, str(site / "bin/jaxpad"), *words]
     variables = environ(PYTHONPATH=str(site), **added)
     return subprocess.run(argv, env=variables, cwd=folder, capture_output=True, text=True)
+
+
+def base(factory: pytest.TempPathFactory) -> Path:
+    """An environment with jaxpad and what it depends on, no extra of it and no pip."""
+
+    def make(folder: Path) -> None:
+        uv = [sys.executable, "-m", "uv"]
+        subprocess.run([*uv, "venv", "--quiet", "--python", sys.executable, folder], check=True)
+        into = ["pip", "install", "--quiet", "--python", str(folder / "bin/python"), str(HOME)]
+        subprocess.run([*uv, *into], check=True)
+
+    return once(factory, "base", make)

@@ -18,6 +18,7 @@ ROWS = (
         "results",
         "checks",
         "paths",
+        "extras",
         "profiles",
         "gpus",
         "drivers",

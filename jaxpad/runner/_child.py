@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from jaxpad import host, paths, recorder
+from jaxpad import checks, host, paths
 
 Event = dict[str, Any]
 _GRACE = 2.0  # seconds a hung child gets to write its stack
@@ -23,7 +23,7 @@ _OUTSIDE = 120.0  # least seconds for start and exit, however short a check's li
 
 def argv(folder: Path, nodes: Sequence[str]) -> list[str]:
     """The command that runs `nodes` of the suite in `folder`."""
-    options = ["-p", recorder.__name__, "-p", "no:terminal", "--capture=no"]
+    options = ["-p", "jaxpad.recorder", "-p", "no:terminal", "--capture=no"]
     return [sys.executable, "-u", "-m", "pytest", *options, *_settings(folder), *nodes]
 
 
@@ -74,7 +74,7 @@ class Child:
         with self._log.open("wb") as log:
             self._process = subprocess.Popen(
                 argv,
-                env=dict(environ) | {recorder.EVENTS: str(write)},
+                env=dict(environ) | {checks.EVENTS: str(write)},
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,

@@ -11,8 +11,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from _pytest.mark.expression import Expression
-
+from jaxpad import extras
 from jaxpad.errors import UsageError
 
 
@@ -82,6 +81,9 @@ def select(checks: Iterable[Check], expression: str | None) -> tuple[Check, ...]
     """
     if not expression:
         return tuple(checks)
+    extras.need("smoke -k", "smoke", "pytest")
+    from _pytest.mark.expression import Expression  # here: a base install has no pytest
+
     try:
         wanted = Expression.compile(expression)
     except SyntaxError as error:
