@@ -6,8 +6,8 @@ from pathlib import Path
 
 from invoke import Context
 
-from jaxpad.paths import HOME
-from jaxpad.tasking import JSON, command, perform
+from jaxpad.paths import found
+from jaxpad.tasking import JSON, command, perform, refusals
 
 
 @command(
@@ -26,4 +26,7 @@ def audit(
     json: bool = False,
 ) -> None:
     """Say which pins have known vulnerabilities."""
-    perform("audit", locals() | {"requirements": Path(requirements or HOME / "requirements")})
+    given = dict(locals())
+    with refusals():
+        given["requirements"] = Path(requirements or found("requirements"))
+    perform("audit", given)

@@ -11,14 +11,14 @@ import time
 from collections.abc import Callable
 from typing import Any, NoReturn
 
-import pytest
-
 from jaxpad.results import Judgement, Rate
 
 # The pytest user properties that carry what a check files beside its verdict.
 MEASUREMENTS = "jaxpad_measurements"
 RATES = "jaxpad_rates"
 JUDGEMENTS = "jaxpad_judgements"
+# The variable with the file descriptor of the pipe from a check file's child to the runner.
+EVENTS = "JAXPAD_EVENTS"
 # For all children of a check together: shorter than the runner's --limit, as it is by default, so
 # that the check says what was late, before the runner ends it and says that it failed.
 CHILD_S = 150.0
@@ -61,6 +61,8 @@ def late(what: str, seconds: float) -> Inconclusive:
 
 def not_applicable(reason: str) -> NoReturn:
     """End this check: its question does not arise here."""
+    import pytest  # here: who only judges, as `health` does, has none in a base install
+
     pytest.skip(reason)
 
 

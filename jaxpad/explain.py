@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 from rich.console import Console
 
-from jaxpad import counting, effects, flags, gpus, profiles, workloads
+from jaxpad import counting, effects, flags, gpus, paths, profiles, workloads
 from jaxpad.errors import UsageError
 from jaxpad.project import project
 
@@ -34,6 +34,7 @@ def explain(options: Options) -> int:
     profile, gpu = profiles.load(options.profile), gpus.load(options.gpu)
     with flags.without_notices():  # a user's own module imports JAX
         workload = workloads.load(options.workload)
+    _tell_project(profile, gpu, workload)
     question = effects.Question(
         profile=profile,
         gpu=gpu,
@@ -41,6 +42,17 @@ def explain(options: Options) -> int:
         against=profiles.load(options.against) if options.against else None,
     )
     return counting.run(functools.partial(_explain, question, as_json=options.json))
+
+
+def _tell_project(
+    profile: profiles.Profile, gpu: gpus.GpuDescription, workload: workloads.Workload
+) -> None:
+    named = {
+        f"profile {profile.name}": profile.path,
+        f"gpu {gpu.name}": gpu.path,
+        f"workload {workload.name}": workload.sources[0],
+    }
+    sys.stderr.write("".join(f"{line}\n" for line in paths.notes(named)))
 
 
 def _require(options: Options) -> None:

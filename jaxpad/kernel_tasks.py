@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from invoke import Context
 
-from jaxpad.tasking import JSON, PROFILE, command, perform
+from jaxpad.tasking import JSON, PROFILE, command, perform, require
 
 
 @command(
@@ -16,4 +16,5 @@ from jaxpad.tasking import JSON, PROFILE, command, perform
 )
 def kernel(_c: Context, profile: str = "", dry_run: bool = False, json: bool = False) -> None:
     """Install a Jupyter kernel, for you, that runs in this environment."""
+    require("kernel", "smoke")
     perform("kernel", locals())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from invoke import Context
 
-from jaxpad.tasking import JSON, command, perform
+from jaxpad.tasking import JSON, command, perform, require
 
 
 @command(
@@ -35,4 +35,5 @@ def multi(
     json: bool = False,
 ) -> None:
     """Prove a multi-process job, once per process: srun, a pod, or by hand."""
+    require("multi", "smoke")
     perform("multi_command", locals())

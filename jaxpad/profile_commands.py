@@ -10,23 +10,36 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from jaxpad import flags, matrix, profiles
+from jaxpad import devices, flags, paths, profiles
 
 
 def list_(*, as_json: bool) -> int:
-    """Print every profile with its description."""
+    """Print every profile with its description, and whose it is."""
     found = [profiles.load(name) for name in profiles.names()]
     rows = [
-        {"name": p.name, "description": p.description, "extends": list(p.extends)} for p in found
+        {
+            "name": p.name,
+            "owner": paths.owner(p.path),
+            "hides_shipped": paths.hides(p.path),
+            "description": p.description,
+            "extends": list(p.extends),
+        }
+        for p in found
     ]
-    _print(rows, as_json=as_json, columns=("name", "extends", "description"))
+    shown = rows if as_json else [row | {"owner": _owner(row)} for row in rows]
+    _print(shown, as_json=as_json, columns=("name", "owner", "extends", "description"))
     return 0
 
 
 def show(name: str, *, as_json: bool) -> int:
-    """Print what a profile sets for the installed jaxlib: flags, variables, where each is from."""
+    """Print what a profile sets for the installed jaxlib: flags, variables, where each is from.
+
+    Where there is no jaxlib it is for the newest that was tested, and stderr says so.
+    A row's `owner` is whose the layer is that sets it.
+    """
     profile = profiles.load(name)
-    composed = profiles.compose(profile, {}, flags.jaxlib_version())
+    owners = {one.name: paths.owner(one.path) for one in profiles.layers(profile)}
+    composed = profiles.compose(profile, {}, _jaxlib_version())
     rows: list[dict[str, Any]] = [
         {"kind": "flag", "name": flag.name, "value": flag.value, "origin": flag.origin}
         for flag in composed.origins
@@ -35,8 +48,23 @@ def show(name: str, *, as_json: bool) -> int:
         {"kind": "variable", "name": name, "value": value, "origin": f"profile {profile.name}"}
         for name, value in profiles.environment(profile).items()
     ]
+    rows = [row | {"owner": owners[row["origin"].removeprefix("profile ")]} for row in rows]
+    if not as_json:
+        sys.stdout.write(f"{profile.name}: {paths.whose(profile.path)} ({profile.path})\n")
     _print(rows, as_json=as_json, columns=("kind", "name", "value", "origin"))
     return 0
+
+
+def _jaxlib_version() -> str:
+    found = devices.installed().get("jaxlib")
+    if found is None:
+        found = flags.tested()[-1]
+        sys.stderr.write(f"jaxlib is not installed here: this is for jaxlib {found}\n")
+    return found
+
+
+def _owner(row: dict[str, Any]) -> str:
+    return f"{row['owner']}, hides the shipped" if row["hides_shipped"] else str(row["owner"])
 
 
 def check(name: str | None, *, as_json: bool) -> int:
@@ -44,6 +72,8 @@ def check(name: str | None, *, as_json: bool) -> int:
 
     Raises UsageError, one sentence, for the first that does not hold.
     """
+    from jaxpad import matrix  # here: it needs more than a base install has
+
     rows = []
     for one in [name] if name else profiles.names():
         profile = profiles.load(one)

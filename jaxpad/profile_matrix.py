@@ -33,7 +33,8 @@ def profile_matrix(options: Options) -> int:
     Raises UsageError for an option that is no number or a file that is no matrix.
     """
     effort = effects.Effort(workers=_number("--workers", options.workers, least=1))
-    file = Path(options.out) if options.out else matrix.FILE
+    default = matrix.kept() if options.check else matrix.place()
+    file = Path(options.out) if options.out else default
     if options.dry_run:
         return _count()
     work = functools.partial(_check, options) if options.check else _compute

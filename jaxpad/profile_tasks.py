@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from invoke import Context
 
-from jaxpad.tasking import JSON, PROFILE, call, command, perform
+from jaxpad.tasking import JSON, PROFILE, call, command, perform, require
 
 
 @command(help={"json": JSON}, name="list")
@@ -22,12 +22,14 @@ def show(_c: Context, profile: str = "base", json: bool = False) -> None:
 @command(help={"profile": f"only this one: {PROFILE}", "json": JSON})
 def check(_c: Context, profile: str = "", json: bool = False) -> None:
     """Validate the profiles against their format and the installed XLA."""
+    require("profile.check", "proof")
     call("profile_commands:check", profile or None, as_json=json)
 
 
 @command(help={"match": "only those whose name or choices hold these words", "json": JSON})
 def flags(_c: Context, match: str = "", json: bool = False) -> None:
     """Search the flags that the installed XLA knows."""
+    require("profile.flags", "proof")
     call("flag_search:flags_", match, as_json=json)
 
 
@@ -49,6 +51,7 @@ def explain(
     json: bool = False,
 ) -> None:
     """Say what each flag of a profile does to the compiled program, with no GPU."""
+    require("profile.explain", "proof")
     perform("explain", locals())
 
 
@@ -75,6 +78,7 @@ def matrix(
     dry_run: bool = False,
 ) -> None:
     """Compute what every flag does: all profiles, GPUs and workloads with this jaxlib."""
+    require("profile.matrix", "proof")
     perform("profile_matrix", locals())
 
 
@@ -112,4 +116,5 @@ def tune(
     dry_run: bool = False,
 ) -> None:
     """Find the flags that make a program really faster here, and write them as a profile."""
+    require("profile.tune", "tune")
     perform("profile_tune", locals())

@@ -14,7 +14,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 
-from jaxpad import facts, flags, host, profiles, tune, workloads
+from jaxpad import facts, flags, gpus, host, paths, profiles, tune, workloads
 from jaxpad.errors import UsageError
 from jaxpad.tune_shown import Shown, table
 from jaxpad.verdict import Verdict
@@ -139,6 +139,7 @@ def _plan(options: Options) -> _Plan:
     with flags.without_notices():  # a user's own module imports JAX
         workload = workloads.load(options.workload)
     against = profiles.load(options.against) if options.against else None
+    _tell_project(space, machine, against)
     version = flags.jaxlib_version()
     if against:
         flags.check(against)
@@ -168,6 +169,17 @@ def _plan(options: Options) -> _Plan:
     place = machine.gpu or machine.platform
     folder = Path(options.out or f"tune-{_slug(options.workload)}-{place}")
     return _Plan(options, machine, space, against, words, about, folder)
+
+
+def _tell_project(
+    space: tune.Space, machine: tune.Machine, against: profiles.Profile | None
+) -> None:
+    named = {f"space {space.path.stem}": space.path}
+    if machine.gpu:
+        named[f"gpu {machine.gpu}"] = gpus.load(machine.gpu).path
+    if against:
+        named[f"profile {against.name}"] = against.path
+    sys.stderr.write("".join(f"{line}\n" for line in paths.notes(named)))
 
 
 def _request(plan: _Plan, *, measures: bool) -> tune.Request:

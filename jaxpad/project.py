@@ -13,11 +13,15 @@ from pathlib import Path
 from typing import Any
 
 import jaxpad
+from jaxpad import paths
 from jaxpad.errors import UsageError
-from jaxpad.paths import CONFIGS, HOME
 
-FILE = CONFIGS / "project.toml"
-SRC = HOME / "src"
+_FILE = "configs/project.toml"
+
+
+def sources() -> Path:
+    """The folder of the project's own code, which need not be there."""
+    return paths.roots()[0] / "src"
 
 
 @dataclass(frozen=True)
@@ -46,8 +50,11 @@ class Project:
 
 @functools.cache
 def project() -> Project:
-    """What the checkout, or the image, holds; raises UsageError where its file is at fault."""
-    return read(FILE)
+    """What the project, the checkout or the image holds.
+
+    Raises UsageError where its file is at fault.
+    """
+    return read(paths.roots()[0] / _FILE)
 
 
 def read(file: Path) -> Project:

@@ -14,14 +14,12 @@ from typing import Any
 
 import pytest
 
-from jaxpad.checks import JUDGEMENTS, MEASUREMENTS, RATES, Inconclusive
-
-EVENTS = "JAXPAD_EVENTS"  # the pipe's file descriptor; absent when pytest is run by hand
+from jaxpad.checks import EVENTS, JUDGEMENTS, MEASUREMENTS, RATES, Inconclusive
 
 
 def pytest_configure(config: pytest.Config) -> None:
     """Join the runner."""
-    descriptor = os.environ.pop(EVENTS, None)
+    descriptor = os.environ.pop(EVENTS, None)  # absent where pytest is run by hand
     if descriptor is not None:
         config.pluginmanager.register(_Recorder(int(descriptor)))
 

@@ -20,7 +20,7 @@ from jaxpad import bounds, devices, paths, platforms, profiles, report, runner, 
 from jaxpad.errors import UsageError
 from jaxpad.nvml import Trace
 from jaxpad.report import Progress, Report
-from jaxpad.runner import Plan, Watcher
+from jaxpad.runner import Check, Plan, Watcher
 
 
 def seconds(text: str) -> float:
@@ -50,12 +50,16 @@ class Options:
     strict: bool = False
 
 
-def smoke(options: Options, suite: Path = paths.SMOKE_TESTS) -> int:
+def smoke(options: Options, suite: Path | None = None) -> int:
     """Run the suite as `options` say and return the exit code.
+
+    The suite is the shipped checks and the project's, or the folder that is given.
 
     Raises UsageError for bad options before anything runs or is written.
     """
-    plan = plan_for(options, os.environ, suite)
+    folders = (suite,) if suite else paths.folders("smoke_tests")
+    plan = plan_for(options, os.environ, *folders)
+    sys.stderr.write("".join(f"{note}\n" for note in told(plan)))
     if options.dry_run:
         sys.stdout.write("\n".join(commands(plan)) + "\n")
         return 0
@@ -66,7 +70,7 @@ def smoke(options: Options, suite: Path = paths.SMOKE_TESTS) -> int:
     return found.verdict.exit_code
 
 
-def plan_for(options: Options, environ: Mapping[str, str], suite: Path) -> Plan:
+def plan_for(options: Options, environ: Mapping[str, str], *suite: Path) -> Plan:
     """The run that `options` ask for in `environ`.
 
     Raises UsageError for an unknown profile, platform, selection, limit or bound.
@@ -75,7 +79,7 @@ def plan_for(options: Options, environ: Mapping[str, str], suite: Path) -> Plan:
     smoke_options.limit(options.limit)
     bounds.load(options.thresholds)  # a mistake in it is told before anything runs
     _need_temporary_folder()
-    checks = runner.select(runner.collect(suite), options.select)
+    checks = runner.select(runner.collect(*suite), options.select)
     profile = profiles.load(options.profile) if options.profile else None
     composed = profiles.compose(profile, environ, devices.installed().get("jaxlib", "0"))
     return Plan(
@@ -89,7 +93,22 @@ def plan_for(options: Options, environ: Mapping[str, str], suite: Path) -> Plan:
         thresholds=str(options.thresholds) if options.thresholds else None,
         strict=options.strict,
         names=not options.redact,
+        notes=_notes(checks, profile),
     )
+
+
+def _notes(checks: Sequence[Check], profile: profiles.Profile | None) -> tuple[str, ...]:
+    """What is the project's, for the report: no path of this machine."""
+    named = {f"profile {profile.name}": profile.path} if profile else {}
+    files = {f"checks in {check.file.name}": check.file for check in checks}
+    return paths.notes(named | files)
+
+
+def told(plan: Plan) -> Iterator[str]:
+    """The first lines of a run in a project: whose folder the checks are from, and which."""
+    folders = {check.file.parent for check in plan.checks if paths.owner(check.file) == "project"}
+    yield from (f"Running the project's checks, too, from {folder}" for folder in sorted(folders))
+    yield from (f"  {note}" for note in plan.notes)
 
 
 def _need_temporary_folder() -> None:

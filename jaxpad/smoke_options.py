@@ -21,9 +21,9 @@ def limit(seconds: float) -> float:
     return seconds
 
 
-def select(expression: str | None) -> str | None:
-    """What `-k` chooses, which is at least one check."""
-    runner.select(runner.collect(SMOKE_TESTS), expression)
+def select(expression: str | None, *suite: Path) -> str | None:
+    """What `-k` chooses, which is at least one check, of the shipped ones or in `suite`."""
+    runner.select(runner.collect(*(suite or (SMOKE_TESTS,))), expression)
     return expression
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from jaxpad import bounds, fleet, profiles, slurm, smoke_options as checked
+from jaxpad import bounds, fleet, paths, profiles, slurm, smoke_options as checked
 from jaxpad.cluster import KUBERNETES_ONLY, Cluster
 from jaxpad.engines._slurm import sbatch_argv, sinfo_argv
 from jaxpad.errors import UsageError
@@ -47,7 +47,7 @@ def planned(options: Options, wanted: Cluster) -> Plan:
         platform=checked.platform(options.platform, wanted),
         limit=checked.limit(options.limit),
         profile=_profile(options.profile),
-        select=checked.select(options.select),
+        select=checked.select(options.select, *_suite(wanted)),
         thresholds=_bounds(options.thresholds),
         strict=options.strict,
         redact=options.redact,
@@ -61,6 +61,11 @@ def _refuse(wanted: Cluster) -> None:
     for name in KUBERNETES_ONLY:
         if getattr(wanted, name):
             raise UsageError(f"--{name.replace('_', '-')} is for --on kubernetes, not slurm")
+
+
+def _suite(wanted: Cluster) -> tuple[Path, ...]:
+    """Where the nodes' checks are from: an image has its own."""
+    return paths.folders("smoke_tests") if wanted.runtime == "none" else ()
 
 
 def _profile(profile: str | None) -> str | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from invoke import Context
 
-from jaxpad.tasking import DRY_RUN, PROFILE, command, perform
+from jaxpad.tasking import DRY_RUN, PROFILE, command, perform, require
 
 
 @command(
@@ -73,4 +73,6 @@ def smoke(
     no_redact: bool = False,
 ) -> None:
     """Prove the JAX environment on this machine and write a report."""
+    if not (on or image or gpus):  # elsewhere it is not this Python that computes
+        require("smoke", "smoke")
     perform("smoke_command", locals())

@@ -5,14 +5,16 @@ Light enough for `invoke --list`: nothing here imports JAX, pytest or rich.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import importlib
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from invoke import Exit, Task, task
 
+from jaxpad import extras
 from jaxpad.errors import UsageError
 
 JSON = "print JSON on stdout"
@@ -31,11 +33,24 @@ def call(place: str, *given: Any, **named: Any) -> None:
     A usage error is one sentence and code 2.
     """
     module, name = place.split(":")
-    try:
+    with refusals():
         code: int = getattr(importlib.import_module(f"jaxpad.{module}"), name)(*given, **named)
+    raise Exit(code=code)
+
+
+def require(command: str, extra: str) -> None:
+    """Leave with a sentence and code 2 where the extra that a command needs is not installed."""
+    if sentence := extras.lack(command, extra):
+        raise Exit(f"jaxpad {sentence}", code=2)
+
+
+@contextlib.contextmanager
+def refusals() -> Iterator[None]:
+    """Turns a usage error into its sentence and exit code 2."""
+    try:
+        yield
     except UsageError as error:
         raise Exit(f"jaxpad: {error}", code=2) from None
-    raise Exit(code=code)
 
 
 def perform(name: str, given: dict[str, Any], **more: Any) -> None:
@@ -45,7 +60,9 @@ def perform(name: str, given: dict[str, Any], **more: Any) -> None:
     own = {one.name for one in dataclasses.fields(module.Options) if _has_default(one)}
     words = {key: value for key, value in given.items() if value != "" or key not in own}
     words.pop("_c", None)
-    call(f"{name}:{name}", module.Options(**words, **more))
+    with refusals():
+        options = module.Options(**words, **more)
+    call(f"{name}:{name}", options)
 
 
 def _has_default(field: dataclasses.Field[Any]) -> bool:

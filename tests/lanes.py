@@ -47,8 +47,8 @@ _ONCE = """
     test_tune_command.py
     test_layers.py test_requirements.py test_build.py test_bootstrap.py test_extend.py
     test_install.py test_container_files.py test_peers.py test_hostlist.py test_multi_*
-    test_gates* test_teaches.py test_runner.py test_stages.py test_shares.py test_properties.py
-    test_lanes.py test_repeat_smoke.py test_ci_time.py
+    test_two_roots.py test_gates* test_teaches.py test_runner.py test_stages.py test_shares.py
+    test_properties.py test_lanes.py test_repeat_smoke.py test_ci_time.py
 """
 ONCE = tuple(_ONCE.split())
 

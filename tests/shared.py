@@ -5,11 +5,14 @@ from __future__ import annotations
 import fcntl
 import os
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from helpers import HOME, environ
 from jaxpad.report import Report, write
 from test_report_samples import SHAPES, trace_of
 
@@ -41,3 +44,35 @@ def written(factory: pytest.TempPathFactory, report: Report) -> Path:
         write(report, folder, trace_of(report))
 
     return once(factory, f"report-{name.replace(' ', '-')}", make)
+
+
+def site(factory: pytest.TempPathFactory) -> Path:
+    """A folder that holds the built wheel's content, as site-packages would, and no more."""
+
+    def make(folder: Path) -> None:
+        uv = [sys.executable, "-m", "uv", "pip", "install", "--quiet", "--no-deps"]
+        where = ["--target", str(folder), "--python", sys.executable]
+        subprocess.run([*uv, *where, str(HOME)], check=True)
+
+    return once(factory, "installed", make)
+
+
+def installed(
+    site: Path, folder: Path, *words: str, **added: str
+) -> subprocess.CompletedProcess[str]:
+    """Run the `jaxpad` of such a folder in another one."""
+    argv = [sys.executable, str(site / "bin/jaxpad"), *words]
+    variables = environ(PYTHONPATH=str(site), **added)
+    return subprocess.run(argv, env=variables, cwd=folder, capture_output=True, text=True)
+
+
+def base(factory: pytest.TempPathFactory) -> Path:
+    """An environment with jaxpad and what it depends on, no extra of it and no pip."""
+
+    def make(folder: Path) -> None:
+        uv = [sys.executable, "-m", "uv"]
+        subprocess.run([*uv, "venv", "--quiet", "--python", sys.executable, folder], check=True)
+        into = ["pip", "install", "--quiet", "--python", str(folder / "bin/python"), str(HOME)]
+        subprocess.run([*uv, *into], check=True)
+
+    return once(factory, "base", make)

@@ -14,7 +14,7 @@ from jaxpad.errors import UsageError
 # Variables of the caller's that mean something inside. An image's own ENV wins over them under
 # pyxis unless they are named (https://github.com/NVIDIA/pyxis, --container-env).
 FAMILIES = re.compile(
-    r"XLA_FLAGS(_APPEND)?|(JAXPAD_(?!STARTED_AS)|JAX_|NCCL_|XLA_PYTHON_CLIENT_)[A-Z0-9_]+"
+    r"XLA_FLAGS(_APPEND)?|(JAXPAD_(?!STARTED_AS|PROJECT)|JAX_|NCCL_|XLA_PYTHON_CLIENT_)[A-Z0-9_]+"
 )
 _FILES = (".sqsh", ".squashfs", ".sif", ".simg")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from jaxpad.gpus._load import FOLDER, load, names
+from jaxpad.gpus._load import load, names
 from jaxpad.gpus._model import GpuDescription
 
 _MAKER = frozenset({"nvidia", "tesla", "geforce"})
@@ -13,7 +13,7 @@ _DEVICE = re.compile(r"(?:0x)?([0-9a-f]{4})(?:10de)?|10de:([0-9a-f]{4})")
 
 
 def recognise(
-    pci_device_id: str | None, name: str | None, folder: Path = FOLDER
+    pci_device_id: str | None, name: str | None, folder: Path | None = None
 ) -> GpuDescription | None:
     """The description of a GPU by its PCI device id, else by its name; None where none fits.
 
@@ -23,7 +23,7 @@ def recognise(
     Laptop, an RTX 4090 D and an L40S are other GPUs than an RTX 4090 and an L4.
 
     A MIG slice gets the description of the whole GPU: scale the rates by the slice's share
-    of `target.figures["core_count"]`.
+    of `target.figures["core_count"]`. Where two fit, it is the project's.
     """
     known = [load(each, folder) for each in names(folder)]
     device = _device(pci_device_id or "")

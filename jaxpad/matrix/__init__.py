@@ -9,7 +9,7 @@ the one that was there. Nothing here imports JAX in the calling process.
 
 from jaxpad.matrix._again import Difference, Draw, again, drawn
 from jaxpad.matrix._compute import compute
-from jaxpad.matrix._file import FILE, read, write
+from jaxpad.matrix._file import kept, place, read, write
 from jaxpad.matrix._model import Build, CellRow, Matrix
 from jaxpad.matrix._picture import svg
 from jaxpad.matrix._plan import GPUS, PEERS, peers, questions, shipped
@@ -26,7 +26,6 @@ from jaxpad.matrix._tables import (
 )
 
 __all__ = [
-    "FILE",
     "GPUS",
     "PEERS",
     "Build",
@@ -40,10 +39,12 @@ __all__ = [
     "compute",
     "drawn",
     "exposed_us",
+    "kept",
     "latency_hiding",
     "model_table",
     "peers",
     "peers_table",
+    "place",
     "questions",
     "read",
     "shipped",

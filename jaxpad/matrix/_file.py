@@ -8,21 +8,31 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from jaxpad import whole_file
+from jaxpad import paths, whole_file
 from jaxpad.errors import UsageError
 from jaxpad.matrix._model import Build, CellRow, Matrix
-from jaxpad.paths import CONFIGS
 
-FILE = CONFIGS / "xla" / "matrix.json"
+_FILE = "configs/xla/matrix.json"
 COMMAND = "invoke profile.matrix"
 _SCHEMA = 1
 
 
-def read(file: Path = FILE) -> Matrix:
-    """The matrix in a file; empty where there is no such file.
+def kept() -> Path:
+    """The matrix that is there, of the project or else jaxpad's own."""
+    return paths.found(_FILE)
+
+
+def place() -> Path:
+    """Where the matrix is written unless told otherwise: the project's, else jaxpad's own."""
+    return paths.roots()[0] / _FILE
+
+
+def read(file: Path | None = None) -> Matrix:
+    """The matrix in a file, default the project's, else jaxpad's own; empty where none is.
 
     Raises UsageError for a file that holds something else.
     """
+    file = file or kept()
     try:
         plain = json.loads(file.read_text(encoding="utf-8"))
         return _matrix(plain)
@@ -35,7 +45,7 @@ def read(file: Path = FILE) -> Matrix:
         ) from None
 
 
-def write(matrix: Matrix, file: Path = FILE) -> None:
+def write(matrix: Matrix, file: Path) -> None:
     """Put the matrix in a file, whole or not at all. Raises UsageError if it cannot be."""
     try:
         file.parent.mkdir(parents=True, exist_ok=True)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from jaxpad.errors import UsageError
 from jaxpad.profiles._entries import ARCHITECTURES
-from jaxpad.profiles._load import FOLDER, load, names
+from jaxpad.profiles._load import load, names
 from jaxpad.profiles._model import Profile
 from jaxpad.profiles._render import environment, render
 
@@ -18,8 +18,8 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _OURS = re.compile(r"names|auto|.+\.(flags|env)")
 
 
-def write(folder: Path, jaxlib_version: str, source: Path = FOLDER) -> None:
-    """Render every profile in `source` into `folder`, in place of what was rendered before.
+def write(folder: Path, jaxlib_version: str, source: Path | None = None) -> None:
+    """Render every profile, or those in `source`, into `folder`, in place of what was there.
 
     `names` holds their names, one a line; NAME.flags the line for XLA_FLAGS; NAME.env a line
     VARIABLE=value for each variable; `auto` a line ARCHITECTURE NAME for each architecture

@@ -6,34 +6,42 @@ import tomllib
 from pathlib import Path
 from typing import Any
 
+from jaxpad import paths
 from jaxpad.errors import UsageError
-from jaxpad.paths import CONFIGS
 from jaxpad.profiles import _entries
 from jaxpad.profiles._model import Profile
 from jaxpad.profiles._table import Table
 from jaxpad.profiles._words import did_you_mean, listed
 
-FOLDER = CONFIGS / "profiles"
+FOLDER = paths.CONFIGS / "profiles"  # the shipped ones
 
 
-def names(folder: Path = FOLDER) -> tuple[str, ...]:
-    """The names of the profiles in a folder, in alphabetical order."""
-    return tuple(sorted(path.stem for path in folder.glob("*.toml")))
+def names(folder: Path | None = None) -> tuple[str, ...]:
+    """The names of the profiles, in alphabetical order: the project's and the shipped ones.
+
+    With `folder`, those in there alone; so in `load` and `layers`.
+    """
+    return paths.stems(_folders(folder))
 
 
-def load(name_or_path: str | Path, folder: Path = FOLDER) -> Profile:
-    """Read one profile: a name in the folder (`base`, `peers/NAME`), or a .toml file's path.
+def load(name_or_path: str | Path, folder: Path | None = None) -> Profile:
+    """Read one profile: a name (`base`, `peers/NAME`), or a .toml file's path.
 
-    Reads only that file; `layers` reads what it extends.
+    Of two of one name it is the project's. Reads only that file; `layers` reads what it
+    extends.
 
     Raises UsageError, one sentence that names the file and the remedy, for a file that
     is not there, is no TOML, or does not keep to the format in docs/profiles.md.
     """
-    path = _path(name_or_path, folder)
+    folders = _folders(folder)
+    return _loaded(_path(name_or_path, folders), folders)
+
+
+def _loaded(path: Path, folders: tuple[Path, ...]) -> Profile:
     table = Table(path, "", _read(path))
     table.only("description", "extends", "requires", "measured", "flag", "env")
     return Profile(
-        name=_name(path, folder),
+        name=_name(path, folders),
         path=path,
         description=table.text("description"),
         extends=table.texts("extends"),
@@ -44,21 +52,29 @@ def load(name_or_path: str | Path, folder: Path = FOLDER) -> Profile:
     )
 
 
-def layers(profile: Profile, folder: Path = FOLDER) -> tuple[Profile, ...]:
+def layers(profile: Profile, folder: Path | None = None) -> tuple[Profile, ...]:
     """The profile and all it extends, lowest first, each once.
 
-    A name in `extends` is a file beside the profile, else one in the folder.
+    A name in `extends` is a file beside the profile, else the project's, else a shipped one:
+    so a project's `base` may extend the `base` that it hides.
 
     Raises UsageError for a name that is nowhere, for a circle, and for a file that
     `load` refuses.
     """
     found: dict[Path, Profile] = {}
-    _visit(profile, folder, (), found)
+    _visit(profile, _folders(folder), (), found)
     return tuple(found.values())
 
 
+def _folders(folder: Path | None) -> tuple[Path, ...]:
+    return paths.folders("configs/profiles") if folder is None else (folder,)
+
+
 def _visit(
-    profile: Profile, folder: Path, above: tuple[Profile, ...], found: dict[Path, Profile]
+    profile: Profile,
+    folders: tuple[Path, ...],
+    above: tuple[Profile, ...],
+    found: dict[Path, Profile],
 ) -> None:
     path = profile.path.resolve()
     below = [layer.path.resolve() for layer in above]
@@ -69,35 +85,51 @@ def _visit(
     if path in found:
         return
     for name in profile.extends:
-        _visit(_parent(profile, name, folder), folder, (*above, profile), found)
+        _visit(_parent(profile, name, folders), folders, (*above, profile), found)
     found[path] = profile
 
 
-def _parent(profile: Profile, name: str, folder: Path) -> Profile:
-    for place in (profile.path.parent, folder):
-        if name in names(place):
-            return load(place / f"{name}.toml", folder)
-    known = {*names(profile.path.parent), *names(folder)} - {profile.path.stem}
+def _parent(profile: Profile, name: str, folders: tuple[Path, ...]) -> Profile:
+    places = (profile.path.parent, *folders)
+    files = [place / f"{name}.toml" for place in places if name in names(place)]
+    others = [file for file in files if file.resolve() != profile.path.resolve()]
+    if files:
+        return _loaded((others or files)[0], folders)
+    known = {*paths.stems(places)} - {profile.path.stem}
     hint = did_you_mean(name, known) or f"; there are {listed(sorted(known))}"
     raise UsageError(f"{profile.path}: extends names {name!r}, and no profile is called so{hint}")
 
 
-def _path(name_or_path: str | Path, folder: Path) -> Path:
+def _path(name_or_path: str | Path, folders: tuple[Path, ...]) -> Path:
     text = str(name_or_path)
-    if "/" in text and (folder / f"{text}.toml").is_file():
-        return folder / f"{text}.toml"
+    file = _first(text, folders)
+    if file and (isinstance(name_or_path, str) or "/" in text):
+        return file
     if isinstance(name_or_path, Path) or "/" in text or text.endswith(".toml"):
         return Path(name_or_path)
-    if text not in names(folder):
-        hint = did_you_mean(text, names(folder)) or f"; there are {listed(names(folder))}"
-        raise UsageError(f"no profile is called {text!r} (a file is named by its path){hint}")
-    return folder / f"{text}.toml"
+    known = paths.stems(folders)
+    hint = did_you_mean(text, known) or f"; there are {listed(known)}"
+    raise UsageError(f"no profile is called {text!r} (a file is named by its path){hint}")
 
 
-def _name(path: Path, folder: Path) -> str:
-    """What `load` takes: the place in the folder without the ending, else the whole path."""
-    shipped = path.is_relative_to(folder) and ".." not in path.parts
-    return path.relative_to(folder).with_suffix("").as_posix() if shipped else str(path.resolve())
+def _first(name: str, folders: tuple[Path, ...]) -> Path | None:
+    """The file of that name in the first folder that has one."""
+    for place in folders:
+        if name in paths.stems([place]) or ("/" in name and (place / f"{name}.toml").is_file()):
+            return place / f"{name}.toml"
+    return None
+
+
+def _name(path: Path, folders: tuple[Path, ...]) -> str:
+    """What `load` takes: the place in its folder without the ending, else the whole path.
+
+    A shipped file that the project's of that name hides has its whole path for a name.
+    """
+    for folder in folders:
+        if path.is_relative_to(folder) and ".." not in path.parts:
+            name = path.relative_to(folder).with_suffix("").as_posix()
+            return name if _first(name, folders) == path else str(path.resolve())
+    return str(path.resolve())
 
 
 def _read(path: Path) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from jaxpad import host, recorder
+from jaxpad import checks, host, paths
 from jaxpad.core import child
 
 Event = dict[str, Any]
@@ -24,10 +24,18 @@ _OUTSIDE = 120.0  # least seconds for start and exit, however short a check's li
 
 def argv(folder: Path, nodes: Sequence[str]) -> list[str]:
     """The command that runs `nodes` of the suite in `folder`."""
-    options = ["-p", recorder.__name__, "-p", "no:terminal", "--capture=no"]
-    config = folder / "pytest.ini"
-    own = ["-c", str(config)] if config.is_file() else ["-c", os.devnull, f"--rootdir={folder}"]
-    return child.python("-u", "-m", "pytest", *options, *own, *nodes)
+    options = ["-p", "jaxpad.recorder", "-p", "no:terminal", "--capture=no"]
+    return child.python("-u", "-m", "pytest", *options, *_settings(folder), *nodes)
+
+
+def _settings(folder: Path) -> list[str]:
+    """The folder's pytest.ini, else the shipped one for a project's; and the suite's fixtures."""
+    fixtures = [] if folder == paths.SMOKE_TESTS else ["-p", "jaxpad.fixtures"]
+    if (folder / "pytest.ini").is_file():
+        return [*fixtures, "-c", str(folder / "pytest.ini")]
+    shipped = paths.owner(folder) == "project" and (paths.SMOKE_TESTS / "pytest.ini").is_file()
+    config = str(paths.SMOKE_TESTS / "pytest.ini") if shipped else os.devnull
+    return [*fixtures, "-c", config, f"--rootdir={folder}"]
 
 
 @dataclass(frozen=True)
@@ -72,7 +80,7 @@ class Child:
         with self._log.open("wb") as log:
             self._process = child.start(
                 argv,
-                environ=dict(environ) | {recorder.EVENTS: str(write)},
+                environ=dict(environ) | {checks.EVENTS: str(write)},
                 stdout=log,
                 stderr=child.STDOUT,
                 keep=[write],

@@ -11,8 +11,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from _pytest.mark.expression import Expression
-
+from jaxpad import extras
 from jaxpad.errors import UsageError
 
 
@@ -30,15 +29,18 @@ class Check:
         return f"{self.file}::{self.name}"
 
 
-def collect(folder: Path) -> tuple[Check, ...]:
-    """Every check in `folder`, in the order of files and lines.
+def collect(*folders: Path) -> tuple[Check, ...]:
+    """Every check in the folders, in the order of files' names and lines.
+
+    Of files of one name that of the first folder counts.
 
     Raises UsageError if there is none, or a file cannot be parsed.
     """
-    files = sorted(folder.glob("test_*.py"))
-    checks = tuple(check for file in files for check in _checks(file))
+    named = {file.name: file for one in reversed(folders) for file in one.glob("test_*.py")}
+    checks = tuple(check for name in sorted(named) for check in _checks(named[name]))
     if not checks:
-        raise UsageError(f"no checks in {folder}: it needs files test_*.py with test functions")
+        places = " or ".join(map(str, folders))
+        raise UsageError(f"no checks in {places}: it needs files test_*.py with test functions")
     return checks
 
 
@@ -79,6 +81,9 @@ def select(checks: Iterable[Check], expression: str | None) -> tuple[Check, ...]
     """
     if not expression:
         return tuple(checks)
+    extras.need("smoke -k", "smoke", "pytest")
+    from _pytest.mark.expression import Expression  # here: a base install has no pytest
+
     try:
         wanted = Expression.compile(expression)
     except SyntaxError as error:

@@ -38,7 +38,7 @@ def report(
         environment=relevant(plan.environ),
         checks=checks,
         gpus=gpus(survey, facts, held_to) if survey and facts else (),
-        overrides=(*bounds.overrides(held_to), *strict),
+        overrides=(*bounds.overrides(held_to), *plan.notes, *strict),
     )
 
 

@@ -85,8 +85,15 @@ def on_nodes(words: Sequence[str], box: Inside, step: Step) -> list[str]:
 def _runs(words: Sequence[str], box: Inside, before: Sequence[str], gpus: int) -> list[str]:
     if box.runtime == "apptainer":
         return apptainer_argv(box, [*before, "jaxpad", *words], gpus=bool(gpus))
-    program = ["jaxpad"] if box.runtime == "pyxis" else [sys.executable, "-m", "jaxpad"]
-    return [*before, *program, *words]
+    if box.runtime == "pyxis":
+        return [*before, "jaxpad", *words]
+    return [*before, *_in_project(), sys.executable, "-m", "jaxpad", *words]
+
+
+def _in_project() -> list[str]:
+    """So that a node sees our project, whatever folder its job starts in."""
+    root = paths.project()
+    return ["env", f"{paths.PROJECT}={root}"] if root else []
 
 
 def start_in(box: Inside, out: Path) -> Path:

@@ -12,15 +12,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from jaxpad import flags
+from jaxpad import flags, paths
 from jaxpad.errors import UsageError
-from jaxpad.paths import CONFIGS
 from jaxpad.profiles import ARCHITECTURES, did_you_mean, listed
 from jaxpad.profiles._entries import _UNSAFE
 from jaxpad.profiles._table import Table, kind
 from jaxpad.tune._model import Candidate
 
-FOLDER = CONFIGS / "tune"
+FOLDER = paths.CONFIGS / "tune"  # the shipped ones
 PLATFORMS = ("cpu", "gpu")
 LARGEST = 20_000  # candidates: each is compiled before the search
 _NUMBERS = {"int32": int, "int64": int, "float": (int, float), "double": (int, float)}
@@ -66,12 +65,14 @@ class Space:
 
 
 def names() -> tuple[str, ...]:
-    """The spaces that jaxpad brings."""
-    return tuple(sorted(path.stem for path in FOLDER.glob("*.toml")))
+    """The spaces of the project and those that jaxpad brings, in alphabetical order."""
+    return paths.stems(paths.folders("configs/tune"))
 
 
 def load(name_or_path: str, platform: str) -> Space:
     """One space for a platform, "cpu" or "gpu": a name in configs/tune, or a .toml file's path.
+
+    Of two of one name it is the project's.
 
     A value that is XLA's default already is left out: the flag's absence is that choice.
     About 1 s, in which XLA is asked for its flags.
@@ -110,7 +111,7 @@ def _path(name_or_path: str) -> Path:
         raise UsageError(
             f"no search space is called {name_or_path!r} (a file is named by its path){hint}"
         )
-    return FOLDER / f"{name_or_path}.toml"
+    return paths.found(f"configs/tune/{name_or_path}.toml")
 
 
 def _read(path: Path) -> dict[str, Any]:

@@ -11,13 +11,13 @@ from pathlib import Path
 from types import ModuleType
 
 from jaxpad.errors import UsageError
-from jaxpad.project import SRC
+from jaxpad.project import sources
 
 
 def imported(reference: str, name: str) -> ModuleType:
     """The imported module: from the current folder first, as `python -m` would, then from src/."""
     before = list(sys.path)
-    sys.path[:0] = [str(Path.cwd()), str(SRC)]
+    sys.path[:0] = [str(Path.cwd()), str(sources())]
     importlib.invalidate_caches()
     try:
         with mistakes(f"{reference}: importing {name}"):
