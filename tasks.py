@@ -15,16 +15,19 @@ HOME = Path(__file__).resolve().parent
 if (HOME / "jaxpad").is_dir():  # a checkout that is not installed
     sys.path.insert(0, str(HOME))
 
-from jaxpad import profile_tasks  # noqa: E402
-from jaxpad.audit_tasks import audit  # noqa: E402
-from jaxpad.fleet_tasks import fleet  # noqa: E402
-from jaxpad.kernel_tasks import kernel  # noqa: E402
-from jaxpad.multi_tasks import multi  # noqa: E402
-from jaxpad.node_tasks import doctor, health, nvml_record, pod  # noqa: E402
-from jaxpad.report_tasks import report  # noqa: E402
-from jaxpad.smoke_tasks import smoke  # noqa: E402
-from jaxpad.supply_tasks import sbom  # noqa: E402
-from jaxpad.tasking import DRY_RUN, call, command, perform, remainder  # noqa: E402
+from jaxpad.cli import profile_tasks  # noqa: E402
+from jaxpad.cli.tasking import DRY_RUN, command, perform, remainder  # noqa: E402
+from jaxpad.cli.tasks import (  # noqa: E402
+    doctor,
+    fleet,
+    health,
+    kernel,
+    multi,
+    nvml_record,
+    pod,
+    report,
+    smoke,
+)
 
 
 @command(
@@ -58,7 +61,7 @@ def build(
     dry_run: bool = False,
 ) -> None:
     """Build the container image."""
-    perform("build", locals())
+    perform("jaxpad.containers.build:build", locals())
 
 
 @command(
@@ -93,55 +96,15 @@ def launch(
     dry_run: bool = False,
 ) -> None:
     """Start a workspace in the current folder, as you; a command may follow behind `--`."""
-    perform("launch", locals(), command=remainder())
-
-
-@command(help={"upgrade": "take newer versions where there are some"})
-def lock(_c: Context, upgrade: bool = False) -> None:
-    """Renew the hash-pinned requirements/*.txt from requirements/*.in."""
-    call("upkeep:lock", HOME, upgrade=upgrade)
-
-
-@command(help={"fix": "mend what can be mended"})
-def lint(_c: Context, fix: bool = False) -> None:
-    """Check style, types and shell scripts."""
-    call("upkeep:lint", HOME, fix=fix)
-
-
-@command(
-    help={
-        "check": "only say which pages are out of date; 1 if any is",
-        "pictures": "take the screenshots anew, with Chromium",
-        "record": "run the smoke suite for the output that the README shows",
-    }
-)
-def docs(_c: Context, check: bool = False, pictures: bool = False, record: bool = False) -> None:
-    """Renew the generated tables in README.md and docs/."""
-    call("docs:docs", HOME, check=check, pictures=pictures, record=record)
-
-
-@command(help={"out": "the folder to build into", "serve": "show it on loopback while you write"})
-def site(_c: Context, out: str = "site", serve: bool = False) -> None:
-    """Build the docs site."""
-    perform("site", locals())
-
-
-@command(
-    help={
-        "k": "only the tests this expression names",
-        "quick": "leave out what takes over a second: containers, Slurm, browsers, the compiler",
-        "jax-only": "only what another JAX can change, for a second Python",
-        "workers": "how many tests run at a time; default: one more than there are cores",
-    }
-)
-def test(
-    _c: Context, k: str = "", quick: bool = False, jax_only: bool = False, workers: int = 0
-) -> None:
-    """Run the project's own tests."""
-    call("upkeep:test", HOME, select=k, quick=quick, jax_only=jax_only, workers=workers)
+    perform("jaxpad.cli.launch:launch", locals(), command=remainder())
 
 
 _ON_NODES = (smoke, report, multi, pod, fleet, doctor, health)
-namespace = Collection(build, launch, kernel, *_ON_NODES, lock, audit, sbom, lint, docs, site, test)
+namespace = Collection(build, launch, kernel, *_ON_NODES)
 namespace.add_collection(Collection.from_module(profile_tasks, name="profile"))
 namespace.add_collection(Collection("nvml", nvml_record))
+if (HOME / "tools").is_dir():  # a checkout: its pins, style, tests and docs
+    from tools.tasks import TASKS
+
+    for task in TASKS:
+        namespace.add_task(task)

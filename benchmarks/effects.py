@@ -26,7 +26,7 @@ from typing import TypeVar
 from benchmarks import results
 from jaxpad import effects, gpus, profiles, workloads
 from jaxpad.effects import Cell, Outcome, Question
-from jaxpad.matrix import CellRow
+from jaxpad.effects.matrix import CellRow
 
 COMMAND = "python -m benchmarks.effects"
 DEFAULT = ("peers/jax-toolbox-maxtext-fsdp", "h100-sxm", "fsdp")

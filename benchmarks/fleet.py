@@ -35,8 +35,9 @@ from typing import Any
 from playwright.sync_api import sync_playwright
 
 from benchmarks import results
-from jaxpad.paths import HOME
-from jaxpad.report import Report, to_json
+from jaxpad.core.paths import HOME
+from jaxpad.core.results import Report
+from jaxpad.report import to_json
 
 sys.path.append(str(HOME / "tests"))
 import fleet_nodes as made

@@ -32,9 +32,10 @@ from pathlib import Path
 from typing import IO
 
 from benchmarks import results
-from jaxpad import engines
-from jaxpad.engines import Image, Oci
-from jaxpad.paths import HOME
+from jaxpad.containers import engine as containers_engine
+from jaxpad.containers.engine import Image
+from jaxpad.containers.engines.oci import Oci
+from jaxpad.core.paths import HOME
 
 COMMAND = "python -m benchmarks.image"
 FIRST_JIT = "import jax; print(jax.jit(lambda x: x + 1)(1.0).block_until_ready())"
@@ -51,7 +52,7 @@ print(json.dumps(pairs))
 
 def main() -> None:
     """Measure everything and note it."""
-    engine = engines.find("docker", building=True)
+    engine = containers_engine.find("docker", building=True)
     assert isinstance(engine, Oci)
     image = _image(engine, sys.argv[1:])
     size(engine, image)
@@ -61,7 +62,11 @@ def main() -> None:
 
 
 def _image(engine: Oci, words: Sequence[str]) -> Image:
-    found = engines.inspect(engine, words[0]) if words else next(iter(engines.images(engine)), None)
+    found = (
+        containers_engine.inspect(engine, words[0])
+        if words
+        else next(iter(containers_engine.images(engine)), None)
+    )
     return found or sys.exit("there is no such image: invoke build")
 
 

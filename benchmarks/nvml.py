@@ -26,7 +26,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import results
-from jaxpad.paths import HOME
+from jaxpad.core.paths import HOME
 
 sys.path.append(str(HOME / "tests"))
 import nvml_double as double

@@ -19,7 +19,7 @@ import tempfile
 from pathlib import Path
 
 from benchmarks import results
-from jaxpad.paths import HOME
+from jaxpad.core.paths import HOME
 
 COMMAND = "python -m benchmarks.report"
 ROUNDS = 5

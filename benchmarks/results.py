@@ -8,7 +8,7 @@ import platform
 from importlib import metadata
 from pathlib import Path
 
-from jaxpad import host
+from jaxpad.core import host
 
 FILE = Path(__file__).parent / "results.json"
 

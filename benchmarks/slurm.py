@@ -19,7 +19,7 @@ import time
 from pathlib import Path
 
 from benchmarks import results
-from jaxpad.paths import HOME
+from jaxpad.core.paths import HOME
 
 sys.path.append(str(HOME / "tests"))
 from slurm_cluster import NODES, SlurmCluster

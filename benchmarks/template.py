@@ -18,7 +18,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from benchmarks import results
-from jaxpad.paths import HOME
+from jaxpad.core.paths import HOME
 
 ANSWERS = ("--data", "project_name=my-project", "--data", "author=Ada Lovelace")
 

@@ -20,7 +20,7 @@ import statistics
 import sys
 
 from benchmarks import results
-from jaxpad.paths import HOME
+from jaxpad.core.paths import HOME
 
 sys.path.append(str(HOME / "tests"))
 import nvml_double as double

@@ -16,9 +16,9 @@ from typing import Any
 
 from packaging.utils import canonicalize_name
 
-from jaxpad import licences, pins
-from jaxpad.pins import Pin
-from jaxpad.upkeep import checkout
+from tools import licences
+from tools.licences import Pin
+from tools.upkeep import checkout
 
 HOME = Path(__file__).resolve().parent.parent
 PYTHONS = ("3.12", "3.11")
@@ -29,9 +29,9 @@ PLATFORMS = ("manylinux_2_28_x86_64", "manylinux_2_27_x86_64", "manylinux2014_x8
 def main() -> int:
     """Ask until every pin has told its licence; write nothing, and return 1, if one does not."""
     found: dict[str, str] = {}
-    wanted = pins.read(checkout(HOME) / "requirements")
+    wanted = licences.read_pins(checkout(HOME) / "requirements")
     for python in PYTHONS:
-        for group in pins.rounds(pin for pin in wanted if _name(pin) not in found):
+        for group in licences.rounds(pin for pin in wanted if _name(pin) not in found):
             found |= ask(group, python)
     missing = [_name(pin) for pin in wanted if _name(pin) not in found]
     if missing:

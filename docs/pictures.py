@@ -21,9 +21,9 @@ from PIL import Image
 from playwright.sync_api import Browser, sync_playwright
 
 from jaxpad import fleet, tune
-from jaxpad.paths import HOME
+from jaxpad.core.paths import HOME
 from jaxpad.report import from_json, traces_from_json, write
-from jaxpad.tune._html import to_html
+from jaxpad.tune.page import to_html
 
 sys.path.append(str(HOME / "tests"))
 import fleet_nodes as made

@@ -13,10 +13,10 @@ import subprocess
 import sys
 import tempfile
 
-from jaxpad import host
-from jaxpad.docs import RUN
-from jaxpad.errors import UsageError
-from jaxpad.paths import HOME, importable
+from jaxpad.core import host
+from jaxpad.core.paths import HOME, importable
+from jaxpad.core.results import UsageError
+from tools.docs import RUN
 
 STARTED_AS = "python3 -m jaxpad.bootstrap"  # the README's command
 

@@ -2,6 +2,6 @@
 
 import sys
 
-from jaxpad.cli import main
+from jaxpad.cli.main import main
 
 sys.exit(main())

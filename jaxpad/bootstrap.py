@@ -31,7 +31,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NoReturn
 
-from jaxpad import host
+from jaxpad.core import host
 
 HOME = Path(__file__).resolve().parent.parent
 SETS = ("cpu", "cuda12", "cuda13", "proof", "dev")

@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable
 from typing import Any, NoReturn
 
-from jaxpad.results import Judgement, Rate
+from jaxpad.core.results import Judgement, Rate
 
 # The pytest user properties that carry what a check files beside its verdict.
 MEASUREMENTS = "jaxpad_measurements"

@@ -8,11 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from jaxpad import bounds as configured, checks, facts as machine, survey as node
-from jaxpad.bounds import Bounds
-from jaxpad.facts import Facts
-from jaxpad.results import Judgement, Rate
-from jaxpad.survey import Survey
+from jaxpad import checks
+from jaxpad.core import bounds as configured
+from jaxpad.core.bounds import Bounds
+from jaxpad.core.results import Judgement, Rate
+from jaxpad.machine import facts as machine, facts as node
+from jaxpad.machine.facts import Facts, Survey
 
 
 @pytest.fixture
@@ -44,7 +45,7 @@ def survey(facts: Facts) -> Survey:
     """What the driver said of the node before the checks."""
     if facts.folder is None:  # pytest by hand
         return node.look(os.environ)
-    return node.from_json((Path(facts.folder) / "survey.json").read_text())
+    return node.survey_from_json((Path(facts.folder) / "survey.json").read_text())
 
 
 @pytest.fixture(scope="session")

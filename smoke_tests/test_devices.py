@@ -21,8 +21,8 @@ from jax import lax
 from jax.sharding import Mesh, NamedSharding, PartitionSpec as P
 
 from jaxpad import checks
-from jaxpad.devices import GPU_PLATFORMS
-from jaxpad.facts import Facts
+from jaxpad.machine.devices import GPU_PLATFORMS
+from jaxpad.machine.facts import Facts
 
 N = 8
 jax.config.update("jax_num_cpu_devices", N)

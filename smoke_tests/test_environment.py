@@ -9,8 +9,11 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
-from jaxpad import checks, devices, drivers, flags, host, profiles
-from jaxpad.facts import Facts
+from jaxpad import checks, flags, profiles
+from jaxpad.core import host
+from jaxpad.doctor import model
+from jaxpad.machine import devices
+from jaxpad.machine.facts import Facts
 
 MATCHING = (
     "install one matching set: pip install --require-hashes -r requirements/cpu.txt, "
@@ -53,15 +56,15 @@ def test_versions_match(facts: Facts, measure: Callable[..., None]) -> None:
 def test_driver_recent(facts: Facts, measure: Callable[..., None]) -> None:
     """The NVIDIA driver is recent enough for the CUDA of the installed plugin.
 
-    Oldest drivers: `jaxpad.drivers`, from NVIDIA's release notes.
+    Oldest drivers: `jaxpad.doctor.model`, from NVIDIA's release notes.
     """
     if facts.expected.platform != "gpu":
         checks.not_applicable(f"no GPU is expected: {facts.expected.why}")
     if facts.driver.version is None:
         raise checks.Inconclusive(f"NVML gives no driver version: {facts.driver.error}")
     measure("driver", facts.driver.version)
-    for cuda, oldest in drivers.OLDEST.items():
-        older = drivers.older(facts.driver.version, oldest)
+    for cuda, oldest in model.OLDEST_DRIVERS.items():
+        older = model.older_than(facts.driver.version, oldest)
         if f"jax-cuda{cuda}-plugin" in facts.packages and older:
             found = f"driver {facts.driver.version} is older than {oldest}, which CUDA {cuda} needs"
             raise checks.Failed(

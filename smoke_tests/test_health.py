@@ -11,9 +11,8 @@ from collections.abc import Callable
 import pytest
 
 from jaxpad import checks, gates
-from jaxpad.bounds import Bounds
-from jaxpad.facts import Facts
-from jaxpad.survey import Survey
+from jaxpad.core.bounds import Bounds
+from jaxpad.machine.facts import Facts, Survey
 
 Ask = Callable[[str], None]
 

@@ -8,9 +8,10 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 
-from jaxpad import checks, devices, flags, profiles
-from jaxpad.errors import UsageError
-from jaxpad.facts import Facts
+from jaxpad import checks, flags, profiles
+from jaxpad.core.results import UsageError
+from jaxpad.machine import devices
+from jaxpad.machine.facts import Facts
 
 JAXLIB = devices.installed().get("jaxlib", "0")
 REMEDY = "run under the profile: invoke smoke --profile NAME, or with-profile NAME -- COMMAND"

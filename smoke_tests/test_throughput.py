@@ -13,7 +13,7 @@ import jax
 import pytest
 
 from jaxpad import checks, throughput
-from jaxpad.results import Rate
+from jaxpad.core.results import Rate
 from jaxpad.throughput import Gemm, Program
 
 DEVICES = jax.local_devices()

@@ -16,11 +16,12 @@ from pathlib import Path
 
 import pytest
 
-from jaxpad import checks, gates, runner, survey as node
-from jaxpad.bounds import Bounds
-from jaxpad.facts import Facts
-from jaxpad.results import Judgement, Rate
-from jaxpad.survey import Survey
+from jaxpad import checks, gates
+from jaxpad.core.bounds import Bounds
+from jaxpad.core.results import Judgement, Rate
+from jaxpad.machine import facts as node
+from jaxpad.machine.facts import Facts, Survey
+from jaxpad.smoke import runner
 
 WARM_S = 1.0  # a GPU raises its clocks in less
 SIDE = 4096

@@ -11,11 +11,12 @@ from pathlib import Path
 
 import pytest
 
-from jaxpad import checks, gates, runner, survey as node
-from jaxpad.bounds import Bounds
-from jaxpad.facts import Facts
+from jaxpad import checks, gates
+from jaxpad.core.bounds import Bounds
+from jaxpad.machine import facts as node
+from jaxpad.machine.facts import Facts, Survey
 from jaxpad.nvml import Trace
-from jaxpad.survey import Survey
+from jaxpad.smoke import runner
 
 
 @pytest.fixture(scope="module")

@@ -9,9 +9,9 @@ import pytest
 import programs
 import properties
 from helpers import Answers, environ
-from jaxpad import runner
-from jaxpad.report import CheckResult
-from jaxpad.runner._file import run_file
+from jaxpad.core.results import CheckResult
+from jaxpad.smoke import collection
+from jaxpad.smoke.child import run_file
 from lanes import (
     pytest_addoption,
     pytest_collection_modifyitems,
@@ -50,7 +50,7 @@ def answers(tmp_path: Path) -> Answers:
         (tmp_path / "test_it.py").write_text(text)
         work = tmp_path / "work"
         work.mkdir()
-        checks = runner.collect(tmp_path)
+        checks = collection.collect(tmp_path)
         found = run_file(checks, environ(), work, limit, started=lambda _: None)
         return {result.name: result for result in found}
 

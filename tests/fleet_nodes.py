@@ -12,8 +12,17 @@ from pathlib import Path
 from random import Random
 
 import report_nodes
-from jaxpad.report import CheckResult, Device, EffectiveFlag, Fact, Rate, Report, XlaFlags, to_json
-from jaxpad.verdict import Verdict
+from jaxpad.core.results import (
+    CheckResult,
+    Device,
+    EffectiveFlag,
+    Fact,
+    Rate,
+    Report,
+    Verdict,
+    XlaFlags,
+)
+from jaxpad.report import to_json
 from test_report_samples import CPU, FLAGS, GPU, PASSED_GPU
 
 Change = Callable[[Report], Report]

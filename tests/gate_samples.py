@@ -7,11 +7,13 @@ from dataclasses import replace
 from typing import Any
 
 import nvml_double as double
-from jaxpad import bounds, survey
+from jaxpad.core import bounds
+from jaxpad.core.reading import Reading
+from jaxpad.core.results import Rate
 from jaxpad.gates import Evidence
-from jaxpad.nvml import CudaDevice, GpuState, GpuTrace, Reading, Snapshot, Trace
-from jaxpad.results import Rate
-from jaxpad.survey import Survey
+from jaxpad.machine import facts
+from jaxpad.machine.facts import Survey
+from jaxpad.nvml import CudaDevice, GpuState, GpuTrace, Snapshot, Trace
 from test_health_machine import QUIET, SHOWN
 
 IDLE = "idle-h100-sxm"
@@ -24,7 +26,7 @@ def node(scenario: str = IDLE, **changes: Change) -> Survey:
     """The node of a scenario; `gpu3=change` puts a changed GPU in place of the fourth."""
     seen = replace(double.seen(scenario), kernel=QUIET)
     gpus = tuple(changes.get(f"gpu{gpu.index}", _same)(gpu) for gpu in seen.gpus)
-    return survey.Survey(replace(seen, gpus=gpus), SHOWN, Reading(cuda(seen)))
+    return facts.Survey(replace(seen, gpus=gpus), SHOWN, Reading(cuda(seen)))
 
 
 def _same(gpu: GpuState) -> GpuState:

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from jaxpad import runner
-from jaxpad.report import CheckResult
+from jaxpad.core.results import CheckResult
+from jaxpad.smoke import collection
 
 HOME = Path(__file__).resolve().parent.parent
 STEERING = ("XLA_", "JAX_", "JAXPAD_", "PYTEST_", "CUDA_", "NVIDIA_")
@@ -23,7 +23,7 @@ GPU_FILES = ("test_health.py", "test_throughput_gates.py", "test_watched.py")
 NOT_HERE = {"test_driver_recent", "test_memory_limit", "test_gemm_tf32", "test_device_to_device"}
 NOT_HERE |= {"test_all_reduce", "test_all_gather", "test_reduce_scatter", "test_all_to_all"}
 NOT_HERE |= {"test_permute"} | {
-    check.name for check in runner.collect(HOME / "smoke_tests") if check.file.name in GPU_FILES
+    check.name for check in collection.collect(HOME / "smoke_tests") if check.file.name in GPU_FILES
 }
 
 

@@ -22,7 +22,7 @@ import ports
 from helpers import HOME, environ
 from jaxpad import multi
 from jaxpad.multi import Identity, MultiReport, Stage
-from jaxpad.multi._disturb import Disturb
+from jaxpad.multi.record import Disturb
 
 AT = "all_gather with all"  # where a process ends or hangs
 OWN = "all_gather: data of its own"

@@ -10,9 +10,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from random import Random
 
-from jaxpad.nvml import Gap, GpmTrace, GpuTrace, Lost, Reading, Trace
-from jaxpad.report import CheckResult, Fact, Gpu, GpuFinding, Judgement, Rate
-from jaxpad.verdict import Verdict
+from jaxpad.core.reading import Reading
+from jaxpad.core.results import CheckResult, Fact, Gpu, GpuFinding, Judgement, Rate, Verdict
+from jaxpad.nvml import Gap, GpmTrace, GpuTrace, Lost, Trace
 
 NAME = "NVIDIA H100 80GB HBM3"
 PEAKS = {"bf16": 989.0, "fp16": 989.0, "tf32": 494.5, "fp32": 67.0, "fp8": 1979.0, "memory": 3350.0}

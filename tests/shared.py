@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 
 from helpers import HOME, environ
-from jaxpad.report import Report, write
+from jaxpad.core.results import Report
+from jaxpad.report import write
 from test_report_samples import SHAPES, trace_of
 
 

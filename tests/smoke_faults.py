@@ -19,9 +19,9 @@ from typing import Any
 
 import nvml_double as double
 from helpers import HOME
-from jaxpad.health._heat import FAULTS
-from jaxpad.nvml._clocks import REASONS
-from jaxpad.verdict import Verdict
+from jaxpad.core.results import Verdict
+from jaxpad.health.gpu import FAULTS
+from jaxpad.nvml.hardware import REASONS
 from test_health_machine import Machine
 
 IDLE = "idle-h100-sxm"
@@ -29,13 +29,15 @@ IDLE = "idle-h100-sxm"
 SMOKE = """
 import json, os, sys
 from pathlib import Path
-from jaxpad import health, paths, report, runner
+from jaxpad import health, report
+from jaxpad.core import paths
+from jaxpad.smoke import collection, runner
 root, requested, full, *files = Path(sys.argv[1]), *sys.argv[2:]
-checks = runner.collect(paths.SMOKE_TESTS)
+checks = collection.collect(paths.SMOKE_TESTS)
 wanted = [c for c in checks if c.file.name in files]
 wanted += [c for c in checks if full and c.name == "test_platform_expected"]
 roots = health.Roots(root / "sys", root / "dev", root / "kmsg", root)
-plan = runner.Plan(tuple(wanted), dict(os.environ), requested=requested, roots=roots)
+plan = collection.Plan(tuple(wanted), dict(os.environ), requested=requested, roots=roots)
 print(json.dumps(report.to_json(runner.run(plan))))
 """
 

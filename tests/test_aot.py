@@ -18,8 +18,9 @@ from jaxpad import gpus
 MATMUL = """
 import json, sys
 import jax, jax.numpy as jnp
-from jaxpad import aot, gpus
-from jaxpad.errors import UsageError
+from jaxpad import gpus
+from jaxpad.schedule import aot
+from jaxpad.core.results import UsageError
 
 product = jax.jit(lambda x, y: jnp.tanh(x @ y))  # tanh needs libdevice, its kernel ptxas
 x = jax.ShapeDtypeStruct((256, 256), jnp.float16)
@@ -38,7 +39,8 @@ import json, sys
 import jax, jax.numpy as jnp
 from jax.experimental import topologies
 from jax.sharding import NamedSharding, PartitionSpec as P
-from jaxpad import aot, gpus
+from jaxpad import gpus
+from jaxpad.schedule import aot
 
 def loss(weights, batch):
     layer = lambda x, w: (jnp.tanh(x @ w), None)
@@ -65,8 +67,9 @@ json.dump(told, sys.stdout)
 REFUSALS = """
 import dataclasses, json, sys
 import jax, jax.numpy as jnp
-from jaxpad import aot, flags, gpus
-from jaxpad.errors import UsageError
+from jaxpad import flags, gpus
+from jaxpad.schedule import aot
+from jaxpad.core.results import UsageError
 
 def refusal(work):
     try:

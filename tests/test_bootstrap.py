@@ -13,8 +13,9 @@ from pathlib import Path
 import pytest
 
 from helpers import HOME, environ
-from jaxpad import bootstrap, host
-from jaxpad.host import GpuEvidence
+from jaxpad import bootstrap
+from jaxpad.core import host
+from jaxpad.core.host import GpuEvidence
 
 
 def test_old_python_refused(tmp_path: Path) -> None:

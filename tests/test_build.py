@@ -12,8 +12,7 @@ import pytest
 
 from helpers import HOME, environ
 from jaxpad import __version__, profiles
-from jaxpad.build._labels import pinned
-from jaxpad.build._options import Options
+from jaxpad.containers.build_options import Options, pinned
 
 DOCKERFILE = (HOME / "docker/Dockerfile").read_text()
 PACKAGES = [{"name": "jax", "version": "0.12.0.1"}, {"name": "jaxlib", "version": "0.12.0.1"}]

@@ -14,8 +14,7 @@ from pathlib import Path
 import pytest
 
 from helpers import HOME, environ, gone
-from jaxpad import paths
-from jaxpad.core import _lifeline, child, forked
+from jaxpad.core import child, lifeline, paths
 from jaxpad.core.child import PIPE, Child, Outcome
 
 DEAF = (
@@ -114,7 +113,7 @@ def test_grandchild_in_another_session_holds_nobody() -> None:
 def stuck(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """A process that is stuck in the kernel: SIGKILL is sent, and does not arrive."""
     monkeypatch.setattr(os, "killpg", lambda _pid, _number: None)
-    monkeypatch.setattr(_lifeline.Lifeline, "tie", lambda *_: None)
+    monkeypatch.setattr(lifeline.Lifeline, "tie", lambda *_: None)
     started: list[Child] = []
     begin = child.Child.__init__
 
@@ -172,7 +171,7 @@ def test_parent_is_killed(session: bool) -> None:
 
 
 ASKING = """
-from jaxpad import containers
+from jaxpad.containers import workspace as containers
 containers.follow(["sh", "-c", "trap 'echo asked > told; exit' TERM; echo 1; sleep 60 & wait"])
 """
 
@@ -194,7 +193,7 @@ def test_container_is_asked_to_end(tmp_path: Path) -> None:
 
 FORKING = """
 import os, time
-from jaxpad.core import forked
+from jaxpad.core import lifeline as forked
 made = forked.fork(lambda: time.sleep(60))
 print(made.pid, flush=True)
 time.sleep(60)
@@ -212,7 +211,7 @@ def test_parent_of_a_fork_is_killed() -> None:
 
 WORK = """
 import os, sys
-from jaxpad.core import forked
+from jaxpad.core import lifeline as forked
 def work():
     if sys.argv[1:]: raise ValueError("planted")
 made = forked.fork(work)
@@ -221,7 +220,7 @@ made.close()
 """
 
 
-@pytest.mark.parametrize(("words", "code"), [((), 0), (("fail",), forked.FAILED)])
+@pytest.mark.parametrize(("words", "code"), [((), 0), (("fail",), lifeline.FAILED)])
 def test_fork_ends(words: tuple[str, ...], code: int) -> None:
     found = child.run(child.python("-c", WORK, *words), environ=environ(), limit_s=20)
     assert found.out == f"{code}\n"
@@ -259,7 +258,8 @@ def test_imports_nothing_from_the_current_folder(tmp_path: Path, given: str) -> 
 
 def test_importable_drops_empty_parts() -> None:
     found = paths.importable({"PYTHONPATH": "::/a::/b:", "X": "1"})
-    assert found == {"PYTHONPATH": f"{HOME}:/a:/b", "PYTHONSAFEPATH": "1", "X": "1"}
+    ours = {"PYTHONPATH": f"{HOME}:/a:/b", "PYTHONSAFEPATH": "1", "JAXPAD_PROJECT": ""}
+    assert found == ours | {"X": "1"}
 
 
 def test_light() -> None:
@@ -273,6 +273,7 @@ def test_light() -> None:
     )
     found = set(done.stdout.split())
     assert {name for name in found if name.startswith("jaxpad")} == {
-        *("jaxpad", "jaxpad.core", "jaxpad.core._lifeline", "jaxpad.core.child")
+        *("jaxpad", "jaxpad.core", "jaxpad.core.lifeline", "jaxpad.core.child"),
+        *("jaxpad.core.paths", "jaxpad.core.results"),
     }
     assert not found & {"subprocess", "tempfile", "asyncio", "numpy", "jax"}

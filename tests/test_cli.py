@@ -24,7 +24,7 @@ def test_list_is_the_same_from_invoke() -> None:
 
 def test_list_imports_no_jax() -> None:
     script = (
-        "import sys; from jaxpad.cli import main; sys.argv = ['jaxpad', '--list']\n"
+        "import sys; from jaxpad.cli.main import main; sys.argv = ['jaxpad', '--list']\n"
         "try: main()\nexcept SystemExit: pass\n"
         "print([m for m in ('jax', 'jaxlib', 'numpy', 'rich', 'pytest') if m in sys.modules])"
     )
@@ -52,7 +52,7 @@ def test_mistyped_task_is_usage() -> None:
 
 def test_own_crash_is_inconclusive() -> None:
     script = (
-        "import sys, jaxpad.smoke as s; from jaxpad.cli import main\n"
+        "import sys, jaxpad.smoke.local as s; from jaxpad.cli.main import main\n"
         "s.smoke = lambda options: 1 / 0\n"
         "sys.argv = ['jaxpad', 'smoke']; sys.exit(main())"
     )

@@ -10,7 +10,8 @@ import yaml
 
 import jaxpad
 from helpers import HOME
-from jaxpad.engines import Docker, Run
+from jaxpad.containers.engine import Run
+from jaxpad.containers.engines.oci import Docker
 
 COMPOSE = yaml.safe_load((HOME / "docker/compose.yaml").read_text())["services"]
 DOCKERFILE = (HOME / "docker/Dockerfile").read_text()

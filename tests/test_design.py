@@ -5,11 +5,12 @@ from __future__ import annotations
 import re
 
 from helpers import HOME
-from jaxpad import docs, report, results
-from jaxpad.fleet import _model as fleet
-from jaxpad.matrix import _file as matrix
-from jaxpad.verdict import USAGE_ERROR, Verdict
-from test_layers import ROWS
+from jaxpad import report
+from jaxpad.core import results
+from jaxpad.core.results import USAGE_ERROR, Verdict
+from jaxpad.effects import matrix
+from jaxpad.fleet import model as fleet
+from tools import docs
 
 FILE = HOME / "docs/design.md"
 PAGE = FILE.read_text()
@@ -20,11 +21,6 @@ def cells(heading: str) -> dict[str, list[str]]:
     rows = PAGE.partition(f"\n{heading}\n")[2].split("\n## ")[0].splitlines()
     split = ([cell.strip() for cell in row.strip("|").split("|")] for row in rows if "|" in row)
     return {first: rest for first, *rest in split}
-
-
-def test_rows_are_those_of_the_layers() -> None:
-    told = [re.findall(r"`(\w+)`", row[-1]) for row in cells("## One way").values()]
-    assert [tuple(row) for row in told if len(row) > 0] == list(ROWS[: len(ROWS) - 2])
 
 
 def test_packages_have_not_drifted() -> None:

@@ -12,10 +12,9 @@ import pytest
 from rich.console import Console
 
 from helpers import HOME, environ
-from jaxpad.doctor import Finding, Options, _command, doctor
-from jaxpad.doctor._examine import QUESTIONS
-from jaxpad.errors import UsageError
-from jaxpad.verdict import Verdict, overall
+from jaxpad.core.results import UsageError, Verdict, overall
+from jaxpad.doctor import Finding, Options, doctor, examination
+from jaxpad.doctor.examination import QUESTIONS
 from test_doctor_machine import Machine
 
 NAMES = [question.name for question in QUESTIONS]
@@ -31,13 +30,13 @@ def run(*options: str, **added: str) -> subprocess.CompletedProcess[str]:
 
 def table(*findings: Finding, width: int = 80) -> list[str]:
     out = io.StringIO()
-    _command.show(findings, Console(file=out, width=width))
+    examination.show(findings, Console(file=out, width=width))
     return out.getvalue().splitlines()
 
 
 def on(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
     """Have the command examine that machine."""
-    monkeypatch.setattr(_command, "here", lambda *_: machine.host())
+    monkeypatch.setattr(examination, "here", lambda *_: machine.host())
 
 
 def test_this_machine() -> None:

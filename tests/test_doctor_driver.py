@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from jaxpad import drivers
+from jaxpad.doctor import model
 from jaxpad.nvml import Driver
 from test_doctor_machine import PROC, Machine
 
@@ -129,9 +129,9 @@ def test_kernel_version_serves_where_nvml_is_silent(machine: Machine) -> None:
     ],
 )
 def test_versions_compare(version: str, than: str, expected: bool) -> None:
-    assert drivers.older(version, than) is expected
+    assert model.older_than(version, than) is expected
 
 
 def test_version_without_numbers() -> None:
     with pytest.raises(ValueError, match="'N/A' is no version"):
-        drivers.numbers("N/A")
+        model.numbers("N/A")

@@ -8,8 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from jaxpad.doctor._clock import Clock, read_clock
-from jaxpad.doctor._host import Space, space
+from jaxpad.doctor.model import Clock, Space, read_clock, space
 from test_doctor_machine import GIB, Machine
 
 MIB = 1 << 20

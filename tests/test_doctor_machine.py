@@ -14,9 +14,7 @@ from typing import Any
 import pytest
 
 from jaxpad.doctor import Finding, Host, examine
-from jaxpad.doctor._clock import Clock
-from jaxpad.doctor._host import Space, ask_driver
-from jaxpad.doctor._programs import run_program, runner
+from jaxpad.doctor.model import Clock, Space, ask_driver, run_program, runner
 from jaxpad.nvml import Driver
 
 GIB = 1 << 30

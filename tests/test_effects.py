@@ -22,8 +22,8 @@ from jaxpad.flags import jaxlib_version
 SCRIPT = """
 import signal, sys
 signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job ignores it
-from jaxpad import explain
-from jaxpad.errors import UsageError
+from jaxpad.cli import explain
+from jaxpad.core.results import UsageError
 try:
     sys.exit(explain.explain(explain.Options(*sys.argv[1:], json=True)))
 except UsageError as error:

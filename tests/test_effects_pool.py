@@ -11,27 +11,27 @@ from typing import Any
 
 import pytest
 
-from jaxpad.effects import _child, _pool
-from jaxpad.effects._model import Cell, Outcome, Task
+from jaxpad.effects import compilation, processes
+from jaxpad.effects.model import Cell, Outcome, Task
 
 CELL = Cell("a100-sxm-80", "dense")
 
 
 def compiled(tasks: list[Task], limit: float = 120) -> dict[Task, Outcome]:
-    return dict(_pool.outcomes(tasks, limit, workers=1))
+    return dict(compilation.compiled_outcomes(tasks, limit, workers=1))
 
 
 def test_killed_in_mid_compile(monkeypatch: pytest.MonkeyPatch) -> None:
     """The first request's worker is killed while it works; the next has a worker of its own."""
-    ask, pids = _child.Child.ask, []
+    ask, pids = processes.Child.ask, []
 
-    def killing(self: _child.Child, request: Mapping[str, Any], limit: float) -> dict[str, Any]:
+    def killing(self: processes.Child, request: Mapping[str, Any], limit: float) -> dict[str, Any]:
         pids.append(self.pid)
         if len(pids) == 1:
             threading.Timer(1, os.kill, (self.pid, signal.SIGKILL)).start()
         return ask(self, request, limit)
 
-    monkeypatch.setattr(_child.Child, "ask", killing)
+    monkeypatch.setattr(processes.Child, "ask", killing)
     tasks = [Task(CELL, {}), Task(CELL, {})]
     found = compiled(tasks)
     assert found[tasks[0]] == Outcome(

@@ -9,9 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from jaxpad import engines
-from jaxpad.engines import Apptainer, Docker, Engine, Mount, Podman, Run
-from jaxpad.errors import UsageError
+from jaxpad.containers import engine as containers_engine
+from jaxpad.containers.engine import Engine, Mount, Run
+from jaxpad.containers.engines.apptainer import Apptainer
+from jaxpad.containers.engines.oci import Docker, Podman
+from jaxpad.core.results import UsageError
 
 Programs = Callable[[str, str], None]
 RUN = Run("image", ("cmd", "a b"), mounts=(Mount(Path("/here"), "/there", read_only=True),))
@@ -141,14 +143,14 @@ NEW = 'case "$1 $2" in version*) echo "28.2.2 28.2.2" ;; buildx*) exit {buildx} 
 def test_docker_comes_first(program: Programs) -> None:
     program("docker", ANSWERS)
     program("podman", "echo 4.3.1")
-    assert engines.find().name == "docker"
-    assert engines.find("podman").name == "podman"
+    assert containers_engine.find().name == "docker"
+    assert containers_engine.find("podman").name == "podman"
 
 
 def test_podman_where_docker_does_not_answer(program: Programs) -> None:
     program("docker", 'echo "Cannot connect to the Docker daemon" >&2; exit 1')
     program("podman", "echo 4.3.1")
-    assert engines.find().name == "podman"
+    assert containers_engine.find().name == "podman"
 
 
 @pytest.mark.parametrize(
@@ -161,19 +163,19 @@ def test_podman_where_docker_does_not_answer(program: Programs) -> None:
 def test_daemon_out_of_reach(program: Programs, body: str, sentence: str) -> None:
     program("docker", body)
     with pytest.raises(UsageError, match=sentence):
-        engines.find("docker")
+        containers_engine.find("docker")
 
 
 def test_no_engine(program: Programs) -> None:
     with pytest.raises(UsageError, match="neither docker nor podman is on PATH"):
-        engines.find()
+        containers_engine.find()
     with pytest.raises(UsageError, match="apptainer is not on PATH"):
-        engines.find("apptainer")
+        containers_engine.find("apptainer")
 
 
 def test_unknown_engine() -> None:
     with pytest.raises(UsageError, match="not one of docker, podman, apptainer"):
-        engines.find("dokcer")
+        containers_engine.find("dokcer")
 
 
 def test_client_that_cannot_build_is_passed_over(
@@ -184,20 +186,20 @@ def test_client_that_cannot_build_is_passed_over(
     program("../older/docker", ANSWERS)
     older = tmp_path / "older"
     monkeypatch.setenv("PATH", f"{os.environ['PATH']}{os.pathsep}{older}")
-    assert engines.find("docker").program == "docker"
-    found = engines.find("docker", building=True)
+    assert containers_engine.find("docker").program == "docker"
+    found = containers_engine.find("docker", building=True)
     assert found.program == str(older / "docker")
 
 
 def test_no_client_that_can_build(program: Programs) -> None:
     program("docker", NEW.format(buildx=1))
     with pytest.raises(UsageError, match="docker-buildx"):
-        engines.find("docker", building=True)
+        containers_engine.find("docker", building=True)
 
 
 def test_rootless_docker_is_told(program: Programs) -> None:
     program("docker", ANSWERS.replace("name=seccomp", "name=seccomp name=rootless"))
-    found = engines.find("docker")
+    found = containers_engine.find("docker")
     assert isinstance(found, Docker)
     assert found.rootless
     assert not found.raises_limits

@@ -26,10 +26,12 @@ int cuGetErrorString(int code, const char **text) { *text = "unknown error"; ret
 SMOKE = """
 import json, os, sys
 from pathlib import Path
-from jaxpad import health, paths, report, runner
+from jaxpad import health, report
+from jaxpad.core import paths
+from jaxpad.smoke import collection, runner
 root, *names = Path(sys.argv[1]), *sys.argv[2:]
-wanted = tuple(c for c in runner.collect(paths.SMOKE_TESTS) if c.name in names)
-plan = runner.Plan(wanted, dict(os.environ), roots=health.Roots(root / "sys", root / "dev"))
+wanted = tuple(c for c in collection.collect(paths.SMOKE_TESTS) if c.name in names)
+plan = collection.Plan(wanted, dict(os.environ), roots=health.Roots(root / "sys", root / "dev"))
 print(json.dumps(report.to_json(runner.run(plan))))
 """
 

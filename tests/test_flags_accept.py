@@ -9,7 +9,7 @@ from subprocess import run
 import pytest
 
 from jaxpad import flags, profiles
-from jaxpad.errors import UsageError
+from jaxpad.core.results import UsageError
 
 # Each is in a flag list that is still published; each stops a current JAX.
 DEAD = (

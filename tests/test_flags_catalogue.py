@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from jaxpad import flags
-from jaxpad.errors import UsageError
-from jaxpad.flags import _schema
-from jaxpad.flags._wire import dig, fields
+from jaxpad.core.results import UsageError
+from jaxpad.flags import schema
+from jaxpad.flags.schema import dig, fields
 
 
 def test_catalogue_size() -> None:
@@ -90,12 +90,12 @@ def test_spellings_accepted(name: str, spelling: str) -> None:
 
 def test_no_description(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     (tmp_path / "small.so").write_bytes(b"\0" * 100)
-    monkeypatch.setattr(_schema, "_libraries", lambda: [tmp_path / "small.so"])
-    _schema.debug_options.cache_clear()
+    monkeypatch.setattr(schema, "_libraries", lambda: [tmp_path / "small.so"])
+    schema.debug_options.cache_clear()
     with pytest.raises(UsageError, match="carries no description of XLA's options"):
-        _schema.debug_options()
+        schema.debug_options()
     monkeypatch.undo()
-    _schema.debug_options.cache_clear()
+    schema.debug_options.cache_clear()
 
 
 def test_wire() -> None:

@@ -13,10 +13,8 @@ import pytest
 from helpers import environ
 from jaxpad import flags
 from jaxpad.flags import Effective, Status
-from jaxpad.flags._dump import with_dump
-from jaxpad.flags._expect import Expected
-from jaxpad.flags._judge import extra, judge
-from jaxpad.flags._values import agrees
+from jaxpad.flags.in_effect import Expected, extra, judge, with_dump
+from jaxpad.flags.schema import agrees
 from jaxpad.profiles import missing, parse
 
 KINDS = {

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings, strategies as st
 
 from jaxpad import flags, profiles
-from jaxpad.errors import UsageError
+from jaxpad.core.results import UsageError
 from properties import share
 
 # A child costs 0.3 s and a string in it 8 ms: few examples, many strings in each, and no

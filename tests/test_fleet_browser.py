@@ -11,8 +11,8 @@ from playwright.sync_api import Browser
 
 from fleet_nodes import fails, flag, healthy, open_, put, report, slow
 from jaxpad import fleet
+from jaxpad.core.results import Verdict
 from jaxpad.fleet import Distribution, Drift, Fleet, Node, Outlier, Problem, SetAside
-from jaxpad.verdict import Verdict
 from test_report_browser import (
     CONTRASTS,
     PHONE,

@@ -15,12 +15,12 @@ import pytest
 
 from fleet_nodes import fails, flag, healthy, open_, put, report, slow, version
 from helpers import HOME, environ
-from jaxpad import fleet, fleet_command
-from jaxpad.errors import UsageError
-from jaxpad.fleet_command import Options
-from jaxpad.report import fields
-from jaxpad.verdict import Verdict
+from jaxpad import fleet
+from jaxpad.cli import fleet as cli_fleet
+from jaxpad.cli.fleet import FleetOptions
+from jaxpad.core.results import UsageError, Verdict
 from test_health_told import parsed
+from tools import docs
 
 PAGE = HOME / "docs/fleet.md"
 
@@ -86,7 +86,7 @@ def test_json_is_the_file(mixed: Path, tmp_path: Path) -> None:
 
 
 def test_json_keeps_to_the_schema(mixed: Path) -> None:
-    schema = fields.schema("fleet/fleet")
+    schema = docs.schema("fleet/fleet")
     jsonschema.Draft202012Validator.check_schema(schema)
     found = fleet.merge(mixed, expected=("n0",), not_tested={"n99": "busy"})
     content = json.loads(json.dumps(fleet.to_json(found), allow_nan=False))
@@ -97,7 +97,7 @@ def test_json_keeps_to_the_schema(mixed: Path) -> None:
 def test_docs_have_the_schema() -> None:
     begin, end = "<!-- fleet: begin (invoke docs) -->\n", "<!-- fleet: end -->\n"
     _, _, rest = PAGE.read_text().partition(begin)
-    assert rest.partition(end)[0] == fields.table("fleet/fleet"), "renew it with invoke docs"
+    assert rest.partition(end)[0] == docs.fields_table("fleet/fleet"), "renew it with invoke docs"
 
 
 @pytest.mark.parametrize(
@@ -105,8 +105,8 @@ def test_docs_have_the_schema() -> None:
 )
 def test_exit_codes(changes: Any, code: int, tmp_path: Path) -> None:
     put(tmp_path / "reports", "n0", report("n0", 1, *changes))
-    options = Options(reports=str(tmp_path / "reports"), out=str(tmp_path / "out"))
-    assert fleet_command.fleet_command(options) == code
+    options = FleetOptions(reports=str(tmp_path / "reports"), out=str(tmp_path / "out"))
+    assert cli_fleet.fleet_command(options) == code
 
 
 @pytest.mark.parametrize(
@@ -132,9 +132,11 @@ def test_mistake_is_one_sentence(options: tuple[str, ...], sentence: str, tmp_pa
 
 def test_textfile_is_for_node_exporter(tmp_path: Path) -> None:
     healthy(tmp_path / "reports", ["n0"], 1)
-    options = Options(reports=str(tmp_path / "reports"), out=str(tmp_path), textfile="fleet.txt")
+    options = FleetOptions(
+        reports=str(tmp_path / "reports"), out=str(tmp_path), textfile="fleet.txt"
+    )
     with pytest.raises(UsageError, match=r"reads only names that end in \.prom"):
-        fleet_command.fleet_command(options)
+        cli_fleet.fleet_command(options)
 
 
 @pytest.mark.parametrize(
@@ -147,7 +149,7 @@ def test_scheduler_is_the_one_found(
     for name in programs:
         (tmp_path / name).touch(mode=0o755)
     monkeypatch.setenv("PATH", str(tmp_path))
-    assert fleet_command._scheduler("") == scheduler
+    assert cli_fleet._scheduler("") == scheduler
 
 
 def test_lines_are_never_run(mixed: Path, tmp_path: Path) -> None:

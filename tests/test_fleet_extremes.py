@@ -9,13 +9,11 @@ from typing import cast
 
 from hypothesis import example, given, settings, strategies as st
 
-from jaxpad import bounds
-from jaxpad.fleet._digest import Digest
-from jaxpad.fleet._far import away, far
-from jaxpad.fleet._outliers import Numbers, compared
-from jaxpad.fleet._picture import Spread, chart
-from jaxpad.fleet._series import Series
-from jaxpad.report._canvas import figure
+from jaxpad.core import bounds
+from jaxpad.core.markup import figure
+from jaxpad.fleet.chart import Spread, chart
+from jaxpad.fleet.digest import Digest, Series
+from jaxpad.fleet.outliers import Numbers, away, compared, far
 from properties import share
 
 MOST, LEAST = sys.float_info.max, 5e-324

@@ -18,10 +18,9 @@ import pytest
 from fleet_nodes import put, report
 from helpers import environ
 from jaxpad import fleet
-from jaxpad.errors import UsageError
-from jaxpad.fleet import _open, _pool, _read
+from jaxpad.core.results import UsageError, Verdict
+from jaxpad.fleet import digest, gathering, untrusted
 from jaxpad.report import to_json
-from jaxpad.verdict import Verdict
 
 GOOD = json.dumps(to_json(report("n0")))
 
@@ -61,7 +60,7 @@ CONTENTS: dict[str, tuple[str | bytes, str]] = {
     "deep objects": ('{"a":' * 100_000 + "1" + "}" * 100_000, "nested over 32 deep"),
     "just too deep": ("[" * 33 + "]" * 33, "nested over 32 deep"),
     "many values": ("[" + "0," * 1_000_001 + "0]", "more than 1,000,000 values"),
-    "oversize": (b" " * (_open.LIMIT + 1), "has 16,777,217 bytes, over the 16 MiB it may have"),
+    "oversize": (b" " * (untrusted.LIMIT + 1), "has 16,777,217 bytes, over the 16 MiB it may have"),
     "text after it": (GOOD + GOOD, "it is no JSON"),
 }
 
@@ -166,7 +165,7 @@ def test_folder_swapped_for_a_link_is_not_followed(tmp_path: Path) -> None:
     """It was a folder when the names were read."""
     put(tmp_path / "elsewhere", "n0", report("n0"))
     (tmp_path / "n0").symlink_to(tmp_path / "elsewhere" / "n0")
-    (answer,) = _read.read(str(tmp_path), ["n0"])
+    (answer,) = digest.read(str(tmp_path), ["n0"])
     assert isinstance(answer, fleet.Refused)
     assert "symbolic link" in answer.why
 
@@ -204,7 +203,7 @@ def test_file_written_while_read(tmp_path: Path, interrupted_read: Callable[...,
 def test_file_that_grows_without_end(
     tmp_path: Path, interrupted_read: Callable[..., None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(_open, "LIMIT", len(GOOD) + 1000)
+    monkeypatch.setattr(untrusted, "LIMIT", len(GOOD) + 1000)
     file = put(tmp_path, "n0", GOOD)
     interrupted_read(lambda: file.write_text(GOOD + " " * 2000))
     with pytest.raises(fleet.Refused, match="grew over"):
@@ -344,9 +343,9 @@ def test_report_that_kills_its_reader(tmp_path: Path, monkeypatch: pytest.Monkey
     for at in range(6):
         put(tmp_path / "reports", f"n{at}", report(f"n{at}", 1))
     monkeypatch.setenv("PYTHONPATH", str(tmp_path / "code"), prepend=os.pathsep)
-    monkeypatch.setattr(_pool, "FEW", 2)
-    monkeypatch.setattr(_pool, "CHUNK", 2)
-    monkeypatch.setattr(_pool, "MODULE", "killed")
+    monkeypatch.setattr(gathering, "FEW", 2)
+    monkeypatch.setattr(gathering, "CHUNK", 2)
+    monkeypatch.setattr(gathering, "MODULE", "killed")
     found = fleet.merge(tmp_path / "reports")
     assert [(a.folder, a.why) for a in found.set_aside] == [
         ("n3", "it ended the process that read it")
@@ -374,8 +373,8 @@ def test_workers_and_none_find_the_same(tmp_path: Path, monkeypatch: pytest.Monk
         put(tmp_path, f"n{at}", report(f"n{at}", 1))
     put(tmp_path, "n5", "{")
     alone = fleet.merge(tmp_path)
-    monkeypatch.setattr(_pool, "FEW", 0)
-    monkeypatch.setattr(_pool, "CHUNK", 2)
+    monkeypatch.setattr(gathering, "FEW", 0)
+    monkeypatch.setattr(gathering, "CHUNK", 2)
     together = fleet.merge(tmp_path)
     assert together.nodes == alone.nodes
     assert together.distributions == alone.distributions

@@ -20,11 +20,10 @@ from fleet_nodes import (
     slow,
     version,
 )
-from jaxpad import bounds, fleet
-from jaxpad.errors import UsageError
+from jaxpad import fleet
+from jaxpad.core import bounds
+from jaxpad.core.results import Measurement, UsageError, Verdict
 from jaxpad.fleet import Fleet, Node
-from jaxpad.report import Measurement
-from jaxpad.verdict import Verdict
 
 PASS, FAIL, OPEN = Verdict.PASS, Verdict.FAIL, Verdict.INCONCLUSIVE
 N5 = [f"n{at}" for at in range(5)]

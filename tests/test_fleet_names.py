@@ -11,9 +11,8 @@ import pytest
 
 from fleet_nodes import fails, healthy, put, report
 from jaxpad import fleet
-from jaxpad.errors import UsageError
+from jaxpad.core.results import UsageError, Verdict
 from jaxpad.fleet import Node
-from jaxpad.verdict import Verdict
 
 
 @pytest.mark.parametrize(

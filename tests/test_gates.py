@@ -11,13 +11,14 @@ import pytest
 
 import gate_samples as sample
 from gate_samples import COPY, GEMM, evidence, node, rate, rates, trace
-from jaxpad import bounds, gates
+from jaxpad import gates
+from jaxpad.core import bounds
+from jaxpad.core.reading import Reading
+from jaxpad.core.results import Judgement, Rate, Verdict
 from jaxpad.gates import Evidence
 from jaxpad.gpus import Figure
-from jaxpad.nvml import GpuState, Lost, Pcie, Reading
-from jaxpad.results import Judgement, Rate
-from jaxpad.survey import Survey
-from jaxpad.verdict import Verdict
+from jaxpad.machine.facts import Survey
+from jaxpad.nvml import GpuState, Lost, Pcie
 
 PASS, FAIL, UNSURE, NONE = (
     Verdict.PASS,

@@ -13,14 +13,15 @@ from typing import Any
 import nvml_double as double
 from gate_samples import COPY, GEMM, node, rates, trace
 from helpers import HOME
-from jaxpad import nvml, runner
-from jaxpad.devices import Started
-from jaxpad.facts import Facts
-from jaxpad.host import GpuEvidence
-from jaxpad.platforms import Expectation
-from jaxpad.results import CheckResult, Judgement, Rate
-from jaxpad.runner._file import run_file
-from jaxpad.runner._filed import Filed
+from jaxpad import nvml
+from jaxpad.core import reading
+from jaxpad.core.host import GpuEvidence
+from jaxpad.core.results import CheckResult, Judgement, Rate
+from jaxpad.machine.devices import Expectation, Started
+from jaxpad.machine.facts import Facts
+from jaxpad.smoke import collection
+from jaxpad.smoke.child import run_file
+from jaxpad.smoke.runner import Filed
 
 FILE = HOME / "smoke_tests/test_throughput_gates.py"
 EIGHT = [GEMM] * 8
@@ -52,7 +53,7 @@ def answers(
     written = folder / "facts.json"
     written.write_text(facts(folder, devices).to_json())
     environ = double.environ(scenario) | {"JAXPAD_FACTS": str(written), "JAX_PLATFORMS": "cpu"}
-    checks = [check for check in runner.collect(FILE.parent) if check.file == FILE]
+    checks = [check for check in collection.collect(FILE.parent) if check.file == FILE]
     filed = Filed()
     results = run_file(checks, environ, folder, 120.0, lambda _: None, filed.take)
     return {one.name: one for one in results}, filed.judgements
@@ -79,7 +80,7 @@ def test_healthy_node(tmp_path: Path) -> None:
     assert {one.gpu for one in judged} == {*range(8), None}
     first = found["test_gemm_gate"].measurements[0]
     assert (first.name, first.gate) == ("gemm bf16 of GPU 0", "at least 494.5")
-    assert json.dumps(nvml.to_plain(judged))
+    assert json.dumps(reading.to_plain(judged))
 
 
 def test_slow_gpu(tmp_path: Path) -> None:

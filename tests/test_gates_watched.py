@@ -8,11 +8,13 @@ from typing import Any
 import pytest
 
 from gate_samples import evidence, node, trace
-from jaxpad import bounds, gates
-from jaxpad.nvml import Gap, GpuState, Lost, Reading, Snapshot, Trace, Xid
-from jaxpad.runner._settle import at_rest
-from jaxpad.survey import Survey
-from jaxpad.verdict import Verdict
+from jaxpad import gates
+from jaxpad.core import bounds
+from jaxpad.core.reading import Reading
+from jaxpad.core.results import Verdict
+from jaxpad.machine.facts import Survey
+from jaxpad.nvml import Gap, GpuState, Lost, Snapshot, Trace, Xid
+from jaxpad.smoke.runner import at_rest
 
 PASS, FAIL, UNSURE = Verdict.PASS, Verdict.FAIL, Verdict.INCONCLUSIVE
 

@@ -9,9 +9,9 @@ import pytest
 from google.protobuf import message_factory, text_format
 
 from jaxpad import flags, gpus
-from jaxpad.errors import UsageError
-from jaxpad.flags import _plugin
-from jaxpad.gpus import _xla
+from jaxpad.core.results import UsageError
+from jaxpad.flags import installed
+from jaxpad.gpus import xla_target
 
 NAMES = (
     *("a10", "a100-pcie-40", "a100-pcie-80", "a100-sxm-40", "a100-sxm-80", "b200", "b300"),
@@ -148,7 +148,7 @@ def shipped() -> dict[str, Any]:
     """The target configs that the installed plugin carries as text, by their GPU's name."""
     library, descriptor = flags.plugin_library(), None
     if library is not None:
-        descriptor = _plugin._message(PROTO, "stream_executor.GpuTargetConfigProto")
+        descriptor = installed._message(PROTO, "stream_executor.GpuTargetConfigProto")
     if library is None or descriptor is None:
         return {}
     found, data = {}, library.read_bytes()
@@ -167,8 +167,8 @@ def shipped() -> dict[str, Any]:
 def told(config: Any) -> dict[str, Any]:
     """What a config tells of the figures that a description may have."""
     info = config.gpu_device_info
-    known = {*_xla.KINDS, *_xla.COMMON} & set(info.DESCRIPTOR.fields_by_name)
-    units = {which: getattr(info, f"{which}_description") for which in _xla.UNITS}
+    known = {*xla_target.KINDS, *xla_target.COMMON} & set(info.DESCRIPTOR.fields_by_name)
+    units = {which: getattr(info, f"{which}_description") for which in xla_target.UNITS}
     capability = info.cuda_compute_capability
     return {
         **{name: getattr(info, name) for name in known},

@@ -16,11 +16,12 @@ import pytest
 from rich.console import Console
 
 from helpers import HOME, environ
-from jaxpad import health, health_command
-from jaxpad.errors import UsageError
+from jaxpad import health
+from jaxpad.cli import health as cli_health
+from jaxpad.cli.health import Options
+from jaxpad.core import bounds
+from jaxpad.core.results import UsageError, Verdict
 from jaxpad.health import Finding, Health
-from jaxpad.health_command import Options
-from jaxpad.verdict import Verdict
 from test_health_machine import eight
 
 
@@ -42,7 +43,7 @@ def finding(verdict: Verdict, name: str = "ecc", gpu: int | None = 0, **more: An
 def run(*options: str, **added: str) -> subprocess.CompletedProcess[str]:
     """`health_command` in a child of its own, as `jaxpad health` calls it."""
     code = (
-        "import sys\nfrom invoke import Exit\nfrom jaxpad import tasking\n"
+        "import sys\nfrom invoke import Exit\nfrom jaxpad.cli import tasking\n"
         "words = dict(word.split('=') for word in sys.argv[1:])\n"
         "try:\n    tasking.perform('health_command', words)\n"
         "except Exit as left:\n    sys.stderr.write(left.message or '')\n    sys.exit(left.code)\n"
@@ -59,7 +60,7 @@ def test_this_machine() -> None:
 
 
 def test_json(h100: dict[str, Any], capsys: pytest.CaptureFixture[str]) -> None:
-    assert health_command.health_command(Options(json=True, expect="9"), **h100) == 1
+    assert cli_health.health_command(Options(json=True, expect="9"), **h100) == 1
     said = json.loads(capsys.readouterr().out, parse_constant=pytest.fail)
     assert (said["verdict"], said["gpus"], said["driver"]) == ("fail", 8, "580.95.05")
     wrong = [one for one in said["findings"] if one["verdict"] == "fail"]
@@ -67,12 +68,12 @@ def test_json(h100: dict[str, Any], capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_redacted_unless_asked(h100: dict[str, Any], capsys: pytest.CaptureFixture[str]) -> None:
-    health_command.health_command(Options(json=True), **h100)
+    cli_health.health_command(Options(json=True), **h100)
     hidden = capsys.readouterr().out
     assert '"uuid": "GPU-5c1a<redacted>"' in hidden
     for secret in ("python3", "5c1ab3", "165402301", "name=ann"):
         assert secret not in hidden
-    health_command.health_command(Options(json=True, no_redact=True), **h100)
+    cli_health.health_command(Options(json=True, no_redact=True), **h100)
     told = capsys.readouterr().out
     assert "GPU-5c1ab303-0d5e-4f6a-9b70-8d2e4c6fa103" in told
     assert "/usr/bin/python3" in told
@@ -82,8 +83,8 @@ def test_home_of_a_thresholds_file_is_hidden(tmp_path: Path, monkeypatch: Any) -
     file = tmp_path / "own.toml"
     file.write_text("pcie_replays_most = 5\n")
     monkeypatch.setenv("HOME", str(tmp_path))
-    found = told(overrides=health.overrides(health.load(file)))
-    assert health_command.hidden(found).overrides[0].endswith("(~/own.toml, instead of 80)")
+    found = told(overrides=bounds.overrides(bounds.load(file)))
+    assert cli_health.hidden(found).overrides[0].endswith("(~/own.toml, instead of 80)")
 
 
 @pytest.mark.parametrize(
@@ -103,10 +104,10 @@ def test_usage_errors(
 ) -> None:
     """One sentence; for Nagios it is UNKNOWN."""
     with pytest.raises(UsageError) as error:
-        health_command._run(options, **h100)
+        cli_health._run(options, **h100)
     assert "\n" not in str(error.value)
     capsys.readouterr()
-    assert health_command.health_command(replace(options, nagios=True), **h100) == 3
+    assert cli_health.health_command(replace(options, nagios=True), **h100) == 3
     assert re.fullmatch(r"JAXPAD UNKNOWN - [^|\n]+\n", capsys.readouterr().out)
 
 
@@ -121,14 +122,14 @@ def test_bug_of_ours_is_unknown(monkeypatch: Any, capsys: pytest.CaptureFixture[
         raise ZeroDivisionError("division |\nby zero")
 
     monkeypatch.setattr(health, "check", broken, raising=False)
-    assert health_command.health_command(Options(nagios=True)) == 3
+    assert cli_health.health_command(Options(nagios=True)) == 3
     out = capsys.readouterr().out
     assert out == "JAXPAD UNKNOWN - ZeroDivisionError: division / by zero\n"
 
 
 def shown(found: Health, width: int = 100) -> list[str]:
     out = io.StringIO()
-    health_command.show(found, Console(file=out, width=width))
+    cli_health.show(found, Console(file=out, width=width))
     return [line.rstrip() for line in out.getvalue().splitlines()]
 
 

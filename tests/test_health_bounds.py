@@ -11,9 +11,9 @@ import pytest
 import nvml_double as double
 from helpers import HOME
 from jaxpad import health
-from jaxpad.errors import UsageError
-from jaxpad.nvml import Reading
-from jaxpad.verdict import Verdict
+from jaxpad.core import bounds as core_bounds
+from jaxpad.core.reading import Reading
+from jaxpad.core.results import UsageError, Verdict
 from test_health_machine import H100, SHOWN, first, seen
 
 
@@ -21,14 +21,14 @@ def test_shipped_bounds_are_used() -> None:
     folders = ("health", "gates", "multi", "fleet")
     files = [file for folder in folders for file in (HOME / "jaxpad" / folder).glob("*.py")]
     used = "".join(file.read_text() for file in files)
-    assert [name for name in health.load() if f'"{name}"' not in used] == []
-    assert all(bound.source and bound.why and bound.unit for bound in health.load().values())
+    assert [name for name in core_bounds.load() if f'"{name}"' not in used] == []
+    assert all(bound.source and bound.why and bound.unit for bound in core_bounds.load().values())
 
 
 def test_changed_bound_is_shown(tmp_path: Path) -> None:
     file = tmp_path / "own.toml"
     file.write_text("power_limit_least = 0.5\npcie_width_least = 0.25\n")
-    bounds = health.load(file)
+    bounds = core_bounds.load(file)
     snapshot = double.seen(H100)
     power = replace(snapshot.gpus[0].power, enforced_limit_watts=Reading(400.0))
     capped = first(seen(H100), power=power)
@@ -36,8 +36,8 @@ def test_changed_bound_is_shown(tmp_path: Path) -> None:
     one = next(each for each in found if each.name == "power")
     assert (one.verdict, one.bound) == (Verdict.PASS, "at least 350 W")
     assert one.source == f"{file}, instead of 1"
-    assert len(health.overrides(bounds)) == 2
-    assert health.overrides(health.load()) == ()
+    assert len(core_bounds.overrides(bounds)) == 2
+    assert core_bounds.overrides(core_bounds.load()) == ()
 
 
 @pytest.mark.parametrize(
@@ -58,9 +58,9 @@ def test_mistake_in_thresholds(tmp_path: Path, text: str | bytes, words: str) ->
     file = tmp_path / "own.toml"
     file.write_bytes(text if isinstance(text, bytes) else text.encode())
     with pytest.raises(UsageError, match=re.escape(words)):
-        health.load(file)
+        core_bounds.load(file)
 
 
 def test_no_thresholds_file(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="No such file"):
-        health.load(tmp_path / "none.toml")
+        core_bounds.load(tmp_path / "none.toml")

@@ -21,8 +21,9 @@ import pytest
 import nvml_double as double
 from helpers import HOME
 from jaxpad import health
+from jaxpad.core import bounds
+from jaxpad.core.results import Verdict
 from jaxpad.health import Finding, Health
-from jaxpad.verdict import Verdict
 from test_health_machine import H100, Machine
 
 FAIL, UNSURE = Verdict.FAIL, Verdict.INCONCLUSIVE
@@ -260,7 +261,7 @@ def found(case: Case) -> Health:
         environ = double.environ(case.scenario, case.changes)
         if not case.library:
             environ |= {"LD_LIBRARY_PATH": folder}
-        return health.check(health.load(), roots=machine.roots, environ=environ, **case.options)
+        return health.check(bounds.load(), roots=machine.roots, environ=environ, **case.options)
 
 
 @cache

@@ -11,10 +11,12 @@ import pytest
 
 import nvml_double as double
 from jaxpad import health, nvml
+from jaxpad.core import bounds
+from jaxpad.core.host import GpuEvidence
+from jaxpad.core.reading import Reading
+from jaxpad.core.results import Verdict
 from jaxpad.health import Facts
-from jaxpad.host import GpuEvidence
-from jaxpad.nvml import Reading, Snapshot
-from jaxpad.verdict import Verdict
+from jaxpad.nvml import Snapshot
 from test_health_machine import H100, SHOWN, Machine, first, judged, seen
 
 
@@ -28,7 +30,7 @@ def test_well(scenario: str) -> None:
 
 def test_same_findings_each_time() -> None:
     snapshot = seen("garbage")
-    given = (snapshot, health.describe(snapshot), health.load(), SHOWN)
+    given = (snapshot, health.describe(snapshot), bounds.load(), SHOWN)
     assert health.judge(*given) == health.judge(*given)
 
 
@@ -112,7 +114,7 @@ def test_links_in_a_virtual_machine() -> None:
 
 def test_lost_gpu_is_asked_no_more() -> None:
     found = health.judge(
-        double.seen("lost-before"), (None,) * 8, health.load(), replace(SHOWN, up_s=1.0)
+        double.seen("lost-before"), (None,) * 8, bounds.load(), replace(SHOWN, up_s=1.0)
     )
     assert [one.name for one in found if one.gpu == 1] == ["answers"]
 
@@ -159,7 +161,7 @@ def test_question_that_trips() -> None:
 
 def test_about_a_jobs_own() -> None:
     snapshot = seen(H100)
-    found = health.judge(snapshot, health.describe(snapshot), health.load(), SHOWN)
+    found = health.judge(snapshot, health.describe(snapshot), bounds.load(), SHOWN)
     assert {one.gpu for one in health.about(found, {0, 3})} == {None, 0, 3}
 
 
@@ -173,7 +175,7 @@ def test_old_xid_by_age(tmp_path: Path) -> None:
     verdicts = []
     for hours in ("inf", "3", "1", "0"):
         file.write_text(f"xid_hours_most = {hours}\n")
-        found = health.judge(snapshot, (None,), health.load(file), up)
+        found = health.judge(snapshot, (None,), bounds.load(file), up)
         verdicts.append(next(one.verdict for one in found if one.name == "xid"))
     fail, pass_, none = Verdict.FAIL, Verdict.PASS, Verdict.NOT_APPLICABLE
     assert verdicts == [fail, fail, pass_, none]

@@ -13,12 +13,15 @@ import pytest
 
 import nvml_double as double
 from helpers import HOME, environ, quick
-from jaxpad import health, health_command
+from jaxpad import health
+from jaxpad.cli import health as cli_health
+from jaxpad.cli.health import Options
+from jaxpad.core import bounds
+from jaxpad.core.host import GpuEvidence
+from jaxpad.core.reading import Reading
+from jaxpad.core.results import Verdict
 from jaxpad.health import Facts, Finding
-from jaxpad.health_command import Options
-from jaxpad.host import GpuEvidence
-from jaxpad.nvml import Kernel, Reading, Snapshot
-from jaxpad.verdict import Verdict
+from jaxpad.nvml import Kernel, Snapshot
 
 H100 = "healthy-h100-sxm"
 QUIET = Kernel(Reading(()), Reading(()), Reading(()))
@@ -76,7 +79,7 @@ def seen(scenario: str) -> Snapshot:
 def judged(snapshot: Snapshot, facts: Facts = SHOWN, **more: Any) -> dict[str, Finding]:
     """Findings by name, on the node and its first GPU."""
     described = more.pop("described", health.describe(snapshot))
-    found = health.judge(snapshot, described, health.load(), facts, **more)
+    found = health.judge(snapshot, described, bounds.load(), facts, **more)
     return {one.name: one for one in found if one.gpu in (None, 0)}
 
 
@@ -95,7 +98,7 @@ def test_eight_gpus_in_time(tmp_path: Path, capsys: pytest.CaptureFixture[str]) 
     node = eight(tmp_path)
 
     def asked() -> None:
-        assert health_command.health_command(Options(), **node) == 0
+        assert cli_health.health_command(Options(), **node) == 0
 
     quick(3, asked)
     assert capsys.readouterr().out.startswith("pass: ")
@@ -104,13 +107,13 @@ def test_eight_gpus_in_time(tmp_path: Path, capsys: pytest.CaptureFixture[str]) 
 def test_hang_is_decided_in_time(tmp_path: Path) -> None:
     roots, variables = Machine(tmp_path).roots, double.environ("hangs")
     begun = time.monotonic()
-    found = health.check(health.load(), roots=roots, environ=variables)
+    found = health.check(bounds.load(), roots=roots, environ=variables)
     assert found.verdict is Verdict.INCONCLUSIVE
     assert time.monotonic() - begun < 10
 
 
 def test_no_jax_is_imported() -> None:
-    code = "import sys, jaxpad.health_command; print('jax' in sys.modules, 'pynvml' in sys.modules)"
+    code = "import sys, jaxpad.cli.health; print('jax' in sys.modules, 'pynvml' in sys.modules)"
     done = subprocess.run(
         [sys.executable, "-c", code], env=environ(), cwd=HOME, capture_output=True, text=True
     )

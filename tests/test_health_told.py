@@ -13,12 +13,14 @@ from typing import Any
 
 import pytest
 
-from jaxpad import health, health_command
-from jaxpad.errors import UsageError
+from jaxpad import health
+from jaxpad.cli import health as cli_health
+from jaxpad.cli.health import Options
+from jaxpad.core import bounds
+from jaxpad.core.reading import Reading
+from jaxpad.core.results import UsageError, Verdict
 from jaxpad.health import Health
-from jaxpad.health_command import Options
-from jaxpad.nvml import Process, Reading
-from jaxpad.verdict import Verdict
+from jaxpad.nvml import Process
 from test_health import finding, shown, told
 from test_health_machine import H100, SHOWN, eight, first, seen
 
@@ -43,7 +45,7 @@ def hostile() -> Health:
         mig=replace(state.mig, enabled=Reading(None, NASTY)),
     )
     facts = replace(SHOWN, asked_s=1e300)
-    found = health.judge(odd, health.describe(odd), health.load(), facts)
+    found = health.judge(odd, health.describe(odd), bounds.load(), facts)
     return told(*found, driver=NASTY)
 
 
@@ -89,7 +91,7 @@ def test_nagios_fits(h100: dict[str, Any], capsys: pytest.CaptureFixture[str]) -
     bad = [finding(Verdict.FAIL, gpu=gpu, seen="ä" * 900) for gpu in range(8)]
     warm = [finding(Verdict.PASS, "temperature", gpu, value=58.0) for gpu in range(8)]
     assert len(health.nagios(told(*bad, *warm))[0]) < 1000
-    assert health_command.health_command(Options(nagios=True), **h100) == 0
+    assert cli_health.health_command(Options(nagios=True), **h100) == 0
     assert capsys.readouterr().out.count("\n") == 1
 
 
@@ -125,7 +127,7 @@ def parsed(text: str) -> dict[str, list[tuple[dict[str, str], float]]]:
 
 def test_prometheus(h100: dict[str, Any], tmp_path: Path) -> None:
     file = tmp_path / "gpus.prom"
-    assert health_command.health_command(Options(textfile=str(file), nagios=True), **h100) == 0
+    assert cli_health.health_command(Options(textfile=str(file), nagios=True), **h100) == 0
     metrics = parsed(file.read_text())
     assert metrics["jaxpad_health_gpus"] == [({}, 8.0)]
     assert metrics["jaxpad_health_exit_code"] == [({}, 0.0)]

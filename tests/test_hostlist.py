@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 from hypothesis import given, strategies as st
 
-from jaxpad.errors import UsageError
-from jaxpad.hostlist import compress, expand
+from jaxpad.core.hostlist import compress, expand
+from jaxpad.core.results import UsageError
 
 LISTS = {
     "n7": ["n7"],

@@ -10,7 +10,8 @@ from typing import Any
 import jsonschema
 
 from helpers import HOME
-from jaxpad.engines import Docker, Run
+from jaxpad.containers.engine import Run
+from jaxpad.containers.engines.oci import Docker
 
 FILE = HOME / ".devcontainer/devcontainer.json"
 SCHEMA = json.loads((HOME / "tests/schemas/devContainer.base.schema.json").read_text())

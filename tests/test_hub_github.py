@@ -13,7 +13,8 @@ import pytest
 
 import githubs
 from helpers import HOME
-from jaxpad import bootstrap, upkeep
+from jaxpad import bootstrap
+from tools import upkeep
 
 PROGRAMS = Path(sys.executable).parent
 EVERY = githubs.every()

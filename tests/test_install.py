@@ -14,7 +14,7 @@ from packaging.requirements import Requirement
 
 import shared
 from helpers import HOME, environ
-from jaxpad import extras
+from jaxpad.core import paths
 
 MOST_MB = 40
 PROJECT = tomllib.loads((HOME / "pyproject.toml").read_text())["project"]
@@ -127,14 +127,14 @@ def test_base_names_the_extra(base: Path, tmp_path: Path, words: str) -> None:
 
 
 def test_checkout_names_itself() -> None:
-    assert extras.install("smoke") == f"pip install '{HOME}[smoke]'"
-    assert extras.lack("x", "smoke", "no_such.module") == (
+    assert paths.install("smoke") == f"pip install '{HOME}[smoke]'"
+    assert paths.lack("x", "smoke", "no_such.module") == (
         f"x needs no_such.module: pip install '{HOME}[smoke]'"
     )
 
 
 def test_extras_bring_what_commands_need() -> None:
-    for extra, modules in extras.MODULES.items():
+    for extra, modules in paths.MODULES.items():
         brought = {Requirement(one).name for one in PROJECT["optional-dependencies"][extra]}
         assert {BRINGS.get(module, module) for module in modules} <= brought, extra
 

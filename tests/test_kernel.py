@@ -12,7 +12,7 @@ import pytest
 
 from helpers import HOME, environ
 from jaxpad import flags, profiles
-from jaxpad.kernel import data_folder
+from jaxpad.cli.launch import data_folder
 
 # Through a kernel that Jupyter's own client starts by its name.
 ASK = """

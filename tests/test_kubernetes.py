@@ -21,17 +21,18 @@ import fake_kubectl
 import fleet_nodes
 import programs
 from helpers import HOME, environ
-from jaxpad import bounds, multi, smoke_kubernetes
-from jaxpad.bounds import Bound
-from jaxpad.cluster import Cluster
-from jaxpad.errors import UsageError
-from jaxpad.kubernetes import _follow, _judge, _kubectl, pack
+from jaxpad import multi
+from jaxpad.cli import smoke_remote
+from jaxpad.clusters import kube_follow
+from jaxpad.clusters.kube_logs import pack
+from jaxpad.clusters.request import Cluster
+from jaxpad.core import bounds
+from jaxpad.core.bounds import Bound
+from jaxpad.core.results import Report, UsageError, Verdict
 from jaxpad.multi import MARK, End, Identity, Record
-from jaxpad.multi._record import SCHEMA_VERSION
-from jaxpad.multi._wire import dump
-from jaxpad.report import Report, to_json
-from jaxpad.smoke import Options
-from jaxpad.verdict import Verdict
+from jaxpad.multi.record import SCHEMA_VERSION, dump
+from jaxpad.report import to_json
+from jaxpad.smoke.local import Options
 
 IMAGE = "registry.example.com/jaxpad:1"
 FORBIDDEN = (
@@ -154,8 +155,8 @@ def cluster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Cluster_:
     program.chmod(0o755)
     monkeypatch.setenv("PATH", f"{program.parent}:/usr/bin:/bin")
     monkeypatch.setenv("FAKE_KUBECTL", str(folder))
-    monkeypatch.setattr(_follow, "PAUSE_S", 0.01)
-    monkeypatch.setattr(_follow, "_AGAIN_S", 0.01)
+    monkeypatch.setattr(kube_follow, "PAUSE_S", 0.01)
+    monkeypatch.setattr(kube_follow, "_AGAIN_S", 0.01)
     monkeypatch.setattr(secrets, "token_hex", lambda _: "0a1b2c3d")
     monkeypatch.chdir(tmp_path)
     return Cluster_(folder)
@@ -191,7 +192,7 @@ def run(cluster: Cluster_, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -
         suite = options or Options(out=tmp_path / "out")
         count = len(cluster.scenario["stages"]["nodes"])
         usual: dict[str, Any] = {"nodes": count, "gpus_per_node": 0, "image": IMAGE}
-        code = smoke_kubernetes.smoke_kubernetes(suite, Cluster(**(usual | wanted)))
+        code = smoke_remote.smoke_kubernetes(suite, Cluster(**(usual | wanted)))
         ran = Ran(code, capsys.readouterr().err, tmp_path / "out")
         assert ran.fleet["exit_code"] == code
         return ran
@@ -277,7 +278,7 @@ def test_image_that_cannot_be_pulled(
     cluster: Cluster_, run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It is not waited for as long as a busy node is."""
-    monkeypatch.setattr(_judge, "NO_IMAGE_S", 0.2)
+    monkeypatch.setattr(kube_follow, "NO_IMAGE_S", 0.2)
     message = 'Back-off pulling image "registry.example.com/jaxpad:1": 401 Unauthorized'
     waiting = {"reason": "ImagePullBackOff", "message": message}
     cluster.pod([{"phase": "Pending", "node": "gpu-a", "waiting": waiting}])
@@ -313,7 +314,7 @@ def test_pod_that_is_deleted(cluster: Cluster_, run: Run) -> None:
 
 
 def test_pod_that_never_ends(cluster: Cluster_, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(_judge, "SLACK_S", 0)
+    monkeypatch.setattr(kube_follow, "SLACK_S", 0)
     cluster.pod([running("gpu-a")])
     ran = run(time="0:1")
     assert ran.code == 3
@@ -446,7 +447,7 @@ def test_server_that_is_silent_for_a_while(cluster: Cluster_, run: Run) -> None:
 def test_server_that_falls_silent(
     cluster: Cluster_, run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(_follow, "UNREACHABLE_S", 0.2)
+    monkeypatch.setattr(kube_follow, "UNREACHABLE_S", 0.2)
     cluster.node("gpu-a")
     cluster.pod([running("gpu-b")])
     cluster.scenario["silent_at"] = list(range(4, 1000))
@@ -523,7 +524,7 @@ def test_jobset(cluster: Cluster_, run: Run) -> None:
 
 def given_bounds(options: Options, gpus: int) -> Mapping[str, Bound]:
     """The bounds that a pod would hold its node to."""
-    plan = smoke_kubernetes.planned(options, Cluster(image=IMAGE, gpus_per_node=gpus))
+    plan = smoke_remote.planned_kubernetes(options, Cluster(image=IMAGE, gpus_per_node=gpus))
     words = plan.node_pods().command
     text = words[words.index("--bounds") + 1] if "--bounds" in words else ""
     file = options.out / "bounds.toml"
@@ -550,7 +551,7 @@ def test_json_is_the_fleet(
     cluster.node("gpu-a")
     cluster.start()
     options = Options(out=tmp_path / "out", as_json=True)
-    smoke_kubernetes.smoke_kubernetes(options, Cluster(nodes=1, gpus_per_node=0, image=IMAGE))
+    smoke_remote.smoke_kubernetes(options, Cluster(nodes=1, gpus_per_node=0, image=IMAGE))
     assert json.loads(capsys.readouterr().out)["verdict"] == "pass"
 
 
@@ -561,7 +562,7 @@ def test_dry_run_runs_nothing(
     monkeypatch.setenv("PATH", str(tmp_path))
     options = Options(out=tmp_path / "out", dry_run=True)
     wanted = Cluster(nodes=2, gpus_per_node=8, image=IMAGE, namespace="ml")
-    assert smoke_kubernetes.smoke_kubernetes(options, wanted) == 0
+    assert smoke_remote.smoke_kubernetes(options, wanted) == 0
     text = capsys.readouterr().out
     assert [one["kind"] for one in yaml.safe_load_all(text)] == ["Job", "Service", "Job"]
     assert "# kubectl --namespace=ml --request-timeout=30s create --filename=-\n" in text
@@ -572,7 +573,7 @@ def test_no_kubectl(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     wanted = Cluster(nodes=2, gpus_per_node=8, image=IMAGE)
     with pytest.raises(UsageError, match="kubectl is not on PATH; install it"):
-        smoke_kubernetes.smoke_kubernetes(Options(out=tmp_path / "out"), wanted)
+        smoke_remote.smoke_kubernetes(Options(out=tmp_path / "out"), wanted)
 
 
 @pytest.mark.parametrize(
@@ -598,7 +599,7 @@ def test_no_kubectl(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_usage(wanted: dict[str, Any], options: dict[str, Any], sentence: str) -> None:
     usual: dict[str, Any] = {"nodes": 2, "gpus_per_node": 8, "image": IMAGE}
     with pytest.raises(UsageError, match=sentence):
-        smoke_kubernetes.planned(Options(**options), Cluster(**(usual | wanted)))
+        smoke_remote.planned_kubernetes(Options(**options), Cluster(**(usual | wanted)))
 
 
 @pytest.mark.parametrize(
@@ -607,16 +608,19 @@ def test_usage(wanted: dict[str, Any], options: dict[str, Any], sentence: str) -
 )
 def test_platform(gpus: int | None, requested: str, platform: str) -> None:
     wanted = Cluster(image=IMAGE, gpus_per_node=gpus)
-    assert smoke_kubernetes.planned(Options(platform=requested), wanted).suite.platform == platform
+    assert (
+        smoke_remote.planned_kubernetes(Options(platform=requested), wanted).suite.platform
+        == platform
+    )
 
 
 def test_calls_end(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(_kubectl, "_LIMIT_S", 0.1)
-    with pytest.raises(_kubectl.Refused, match="gave no answer"):
-        _kubectl.ask(["sleep", "5"])
+    monkeypatch.setattr(kube_follow, "_LIMIT_S", 0.1)
+    with pytest.raises(kube_follow.Refused, match="gave no answer"):
+        kube_follow.ask(["sleep", "5"])
 
 
-KUBE = _kubectl.Kubectl("ml", ("--server=http://127.0.0.1:1",))
+KUBE = kube_follow.Kubectl("ml", ("--server=http://127.0.0.1:1",))
 
 
 @pytest.fixture(scope="module")
@@ -650,7 +654,7 @@ def test_real_kubectl_knows_the_options(kubectl: str, argv: list[str]) -> None:
         text=True,
         env=os.environ | {"KUBECONFIG": ""},
     )
-    assert isinstance(_kubectl.refusal(done.stderr), _kubectl.Unreachable), done.stderr
+    assert isinstance(kube_follow.refusal(done.stderr), kube_follow.Unreachable), done.stderr
 
 
 def kubelet(container: Mapping[str, Any], out: Path, **told: str) -> Callable[[], tuple[int, str]]:

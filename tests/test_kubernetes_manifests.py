@@ -13,11 +13,11 @@ import pytest
 import yaml
 
 from helpers import HOME
-from jaxpad import kubernetes
-from jaxpad.cluster import Cluster
-from jaxpad.docs import manifests
-from jaxpad.engines import Run
-from jaxpad.kubernetes import Plan, Suite
+from jaxpad.clusters import kube_manifests
+from jaxpad.clusters.kube import Plan, Suite
+from jaxpad.clusters.request import Cluster
+from jaxpad.containers.engine import Run
+from tools.docs import manifests
 
 IMAGE = "registry.example.com/jaxpad:1"
 VERSIONS = ("1.29", "1.31", "1.33", "1.35", "1.37")  # backoffLimitPerIndex is on since 1.29
@@ -121,7 +121,7 @@ def pod(manifest: dict[str, Any]) -> dict[str, Any]:
 @pytest.mark.parametrize("version", VERSIONS)
 @pytest.mark.parametrize("name", ALL)
 def test_passes_strict_schema(name: str, version: str) -> None:
-    manifest = yaml.safe_load(kubernetes.to_yaml([ALL[name]]))
+    manifest = yaml.safe_load(kube_manifests.to_yaml([ALL[name]]))
     kubernetes_validate.validate(manifest, version, strict=True)
 
 
@@ -264,11 +264,11 @@ def test_names_are_short_enough() -> None:
 
 @pytest.mark.parametrize("text", ["1e3", "1e+06", "0o17", "900", ".5", "0x1f", "1_000", "yes", "~"])
 def test_yaml_keeps_a_text_a_text(text: str) -> None:
-    assert kubernetes.to_yaml([{"a": text}]) == f"---\na: '{text}'\n"
+    assert kube_manifests.to_yaml([{"a": text}]) == f"---\na: '{text}'\n"
 
 
 def test_yaml_writes_equal_parts_out() -> None:
     part = {"b": [1]}
-    assert kubernetes.to_yaml([{"x": part, "y": part}]) == (
+    assert kube_manifests.to_yaml([{"x": part, "y": part}]) == (
         "---\nx:\n  b:\n    - 1\ny:\n  b:\n    - 1\n"
     )

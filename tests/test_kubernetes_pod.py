@@ -15,7 +15,8 @@ import pytest
 from hypothesis import given, strategies as st
 
 from helpers import HOME, environ
-from jaxpad.kubernetes import Lost, _parcel, pack, unpack
+from jaxpad.clusters import kube_logs
+from jaxpad.clusters.kube_logs import Lost, pack, unpack
 
 _RANDOM = random.Random(7)
 TEXT = json.dumps([_RANDOM.random() for _ in range(2000)])
@@ -81,10 +82,10 @@ def test_parcel_that_claims_too_much() -> None:
 
 
 def test_parcel_that_would_fill_the_memory(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(_parcel, "LARGEST", 1000)
+    monkeypatch.setattr(kube_logs, "LARGEST", 1000)
     bomb = b64encode(zlib.compress(b"0" * 100_000)).decode()
     with pytest.raises(Lost, match="larger than"):
-        unpack(f"{_parcel.MARK} 1/1 {'0' * 64} {bomb}")
+        unpack(f"{kube_logs.MARK} 1/1 {'0' * 64} {bomb}")
 
 
 def test_pod_runs_and_packs() -> None:
@@ -123,7 +124,7 @@ def test_pod_read_says_what_is_lost() -> None:
 
 SLOW = """
 import sys, time
-from jaxpad import pod_command
+from jaxpad.cli import node as pod_command
 pod_command.sys.executable = sys.executable
 code, text = pod_command._run([sys.executable, "-uc", sys.argv[1]], float(sys.argv[2] or 0) or None)
 print(code, text.strip())

@@ -7,13 +7,10 @@ from typing import Any
 
 import pytest
 
-from jaxpad.kubernetes._judge import Followed, Patience, judge
-from jaxpad.kubernetes._kubectl import Refused
-from jaxpad.kubernetes._landing import last_line
-from jaxpad.kubernetes._names import brief, quoted, valid
-from jaxpad.kubernetes._pods import SLACK_S
-from jaxpad.kubernetes._state import Pod, parse, reasons
-from jaxpad.kubernetes._told import standing
+from jaxpad.clusters.kube_collect import last_line, standing
+from jaxpad.clusters.kube_follow import Followed, Patience, Pod, Refused, judge, parse, reasons
+from jaxpad.clusters.kube_manifests import SLACK_S
+from jaxpad.core.text import brief_message, quoted_kubernetes_name, valid_kubernetes_name
 
 PATIENCE = Patience(wait_s=600, run_s=900)
 
@@ -132,17 +129,17 @@ def test_what_is_waited_for() -> None:
 
 @pytest.mark.parametrize("name", ["", "A", "-a", "a-", "a..b", "a_b", "a/b", "a" * 254, "é", "a\n"])
 def test_no_name(name: str) -> None:
-    assert not valid(name)
+    assert not valid_kubernetes_name(name)
 
 
 @pytest.mark.parametrize("name", ["a", "gpu-1", "ip-10-0-0-1.ec2.internal", "1"])
 def test_name(name: str) -> None:
-    assert valid(name)
+    assert valid_kubernetes_name(name)
 
 
 def test_words_from_elsewhere_are_one_line() -> None:
-    assert brief("a\n\x1b[31mb\u202ec" + "x" * 900) == "a b\ufffdc" + "x" * 294 + "…"
-    assert quoted("a; reboot") == "'a; reboot'"
+    assert brief_message("a\n\x1b[31mb\u202ec" + "x" * 900) == "a b\ufffdc" + "x" * 294 + "…"
+    assert quoted_kubernetes_name("a; reboot") == "'a; reboot'"
 
 
 def test_last_line_is_not_the_report() -> None:

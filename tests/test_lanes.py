@@ -12,8 +12,8 @@ import pytest
 
 import lanes
 from helpers import HOME, environ
-from jaxpad import upkeep
-from jaxpad.errors import UsageError
+from jaxpad.core.results import UsageError
+from tools import upkeep
 
 FILES = sorted(str(file.relative_to(lanes.HERE)) for file in lanes.HERE.rglob("test_*.py"))
 

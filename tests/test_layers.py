@@ -1,134 +1,106 @@
-"""Data flows one way: a module imports only from its own row and the rows above it."""
+"""The package's shape is a rule: data flows one way, and no folder outgrows what a reader sees."""
 
 from __future__ import annotations
 
 import ast
+import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from helpers import HOME
+from tools import figures
 
-# bootstrap is apart: it runs before anything is installed, and may use the standard library
-# and host alone.
-ROWS = (
-    (
-        "errors",
-        "verdict",
-        "results",
-        "checks",
-        "paths",
-        "extras",
-        "profiles",
-        "gpus",
-        "drivers",
-        "bounds",
-        "cluster",
-        "hostlist",
-        "textfile",
-        "shares",
-        "project",
-        "whole_file",
-        "pins",
-        "core",
-    ),
-    ("host", "nvml", "flags", "recorder", "workloads"),
-    ("devices", "platforms", "facts", "aot", "schedule"),
-    (
-        "throughput",
-        "runner",
-        "engines",
-        "effects",
-        "health",
-        "survey",
-        "gates",
-        "multi",
-        "fixtures",
-    ),
-    ("report", "containers", "matrix", "fleet", "tune"),
-    ("stages",),
-    ("slurm", "kubernetes"),
-    (
-        "smoke",
-        "profile_commands",
-        "upkeep",
-        "docs",
-        "docs_commands",
-        "architecture",
-        "site",
-        "site_hook",
-        "build",
-        "launch",
-        "smoke_in",
-        "smoke_options",
-        "smoke_slurm",
-        "smoke_command",
-        "smoke_tasks",
-        "smoke_kubernetes",
-        "pod_command",
-        "image",
-        "doctor",
-        "flag_search",
-        "counting",
-        "health_command",
-        "health_hook",
-        "fleet_command",
-        "fleet_tasks",
-        "report_command",
-        "report_tasks",
-        "node_tasks",
-        "multi_command",
-        "multi_tasks",
-        "nvml_record",
-        "explain",
-        "profile_matrix",
-        "tune_shown",
-        "profile_tune",
-        "profile_tasks",
-        "kernel",
-        "kernel_tasks",
-        "audit",
-        "sbom",
-        "supply_tasks",
-        "licences",
-        "audit_tasks",
-        "tasking",
-        "cli",
-        "__main__",
-    ),
-    ("bootstrap",),
-)
-ROW = {name: row for row, names in enumerate(ROWS) for name in names}
-FILES = sorted((HOME / "jaxpad").rglob("*.py"))
+FILES = figures.modules(HOME)
+BETWEEN = figures.arrows(FILES)
+FOUND = figures.figures(HOME)
+MOST_IN_A_FOLDER, MOST_AT_THE_TOP, MOST_FILES, MOST_ARROWS = 15, 6, 220, 800
 
 
-def module(file: Path) -> str:
-    """The top-level module or package of jaxpad that a file belongs to."""
-    return file.relative_to(HOME / "jaxpad").parts[0].removesuffix(".py")
+def package(folder: Path, **files: str) -> Path:
+    """A checkout whose package has these modules, `__` for a dot."""
+    for name, text in files.items():
+        file = folder / "jaxpad" / f"{name.replace('__', '/')}.py"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        for each in {folder / "jaxpad", file.parent}:
+            (each / "__init__.py").touch()
+        file.write_text(text)
+    return folder
 
 
-def imported(file: Path) -> set[str]:
-    """The modules of jaxpad that a file imports, anywhere in it."""
-    found = set()
-    for node in ast.walk(ast.parse(file.read_text())):
-        if isinstance(node, ast.ImportFrom) and node.module == "jaxpad":
-            found |= {alias.name for alias in node.names}
-        elif isinstance(node, ast.ImportFrom) and (node.module or "").startswith("jaxpad."):
-            found.add(str(node.module).split(".")[1])
-    return found & ROW.keys()
+def test_no_circle() -> None:
+    assert FOUND.circles == []
+    assert FOUND.folder_circles == []
 
 
-def test_every_module_has_a_row() -> None:
-    assert {module(file) for file in FILES} - {"__init__"} == ROW.keys()
+def test_no_folder_is_crowded() -> None:
+    assert FOUND.largest_folder[1] <= MOST_IN_A_FOLDER, FOUND.largest_folder
+    assert FOUND.top_modules <= MOST_AT_THE_TOP
+    assert FOUND.files <= MOST_FILES
+    assert FOUND.arrows <= MOST_ARROWS
 
 
-@pytest.mark.parametrize("file", FILES, ids=lambda file: str(file.relative_to(HOME)))
-def test_imports_from_above(file: Path) -> None:
-    name = module(file)
-    below = {other for other in imported(file) if name in ROW and ROW[other] > ROW[name]}
-    assert not below
+def test_functions_are_small() -> None:
+    assert FOUND.function_median <= 6
+    assert FOUND.function_p90 <= 16
+
+
+def test_core_stands_on_nothing() -> None:
+    assert figures.folder_arrows(BETWEEN, FILES)["core"] == frozenset()
+
+
+def test_users_get_no_maintainers_tools() -> None:
+    for name, file in FILES.items():
+        for node in ast.walk(ast.parse(file.read_text())):
+            if isinstance(node, ast.ImportFrom):
+                assert (node.module or "").partition(".")[0] not in ("tools", "docs"), name
 
 
 def test_bootstrap_needs_nothing_installed() -> None:
-    assert imported(HOME / "jaxpad/bootstrap.py") == {"host"}
-    assert imported(HOME / "jaxpad/host.py") == set()
+    assert BETWEEN["jaxpad.bootstrap"] <= {"jaxpad.core", "jaxpad.core.host"}
+    assert BETWEEN["jaxpad.core.host"] == frozenset()
+
+
+def test_every_folder_says_what_it_is() -> None:
+    for file in (HOME / "jaxpad").rglob("__init__.py"):
+        assert ast.get_docstring(ast.parse(file.read_text())), file
+
+
+def test_a_circle_of_files_is_found(tmp_path: Path) -> None:
+    ring = {"a": "from jaxpad.b import x", "b": "def f():\n    from jaxpad import c", "c": ""}
+    home = package(tmp_path, **ring)
+    assert figures.figures(home).circles == []
+    (home / "jaxpad/c.py").write_text("import jaxpad.a")
+    assert figures.figures(home).circles == [["jaxpad.a", "jaxpad.b", "jaxpad.c"]]
+
+
+def test_a_circle_of_folders_is_found(tmp_path: Path) -> None:
+    home = package(tmp_path, low__a="", low__b="from jaxpad.high import a", high__a="")
+    assert figures.figures(home).folder_circles == []
+    package(tmp_path / "ring", low__a="", low__b="from jaxpad.high import a", high__a="")
+    found = figures.figures(package(tmp_path / "ring", high__b="from jaxpad.low.a import x"))
+    assert found.circles == []
+    assert found.folder_circles == [["high", "low"]]
+    with pytest.raises(ValueError, match="high, low"):
+        figures.rows({"high": frozenset({"low"}), "low": frozenset({"high"})})
+
+
+def test_rows_and_reduced_arrows() -> None:
+    between = {"a": frozenset[str](), "b": frozenset({"a"}), "c": frozenset({"a", "b"})}
+    assert figures.rows(between) == [["a"], ["b"], ["c"]]
+    assert figures.reduced(between)["c"] == {"b"}
+
+
+def test_command(tmp_path: Path) -> None:
+    def run(*words: str) -> subprocess.CompletedProcess[str]:
+        argv = [sys.executable, "-m", "tools.figures", *words]
+        return subprocess.run(argv, cwd=HOME, capture_output=True, text=True)
+
+    found = json.loads(run("--json").stdout)
+    assert found["files"] == FOUND.files
+    assert f"arrows: {FOUND.arrows}\n" in run().stdout
+    refused = run(str(tmp_path))
+    assert refused.returncode == 2
+    assert "has no folder jaxpad/: give a checkout" in refused.stderr

@@ -10,11 +10,13 @@ from typing import Any
 
 import pytest
 
-from jaxpad import effects, flags, matrix, profile_commands, profiles
-from jaxpad.effects import Cell, Verdict
-from jaxpad.errors import UsageError
-from jaxpad.matrix import Build, CellRow, Draw, Matrix, _again
+from jaxpad import effects, flags, profiles
+from jaxpad.cli import profile
+from jaxpad.core.results import UsageError
+from jaxpad.effects import Cell, Verdict, matrix
+from jaxpad.effects.matrix import Build, CellRow, Draw, Matrix
 from matrix_again import again, of_commit, run, seconds_and_mib
+from tools import matrix_tables
 
 JAXLIBS = ("0.10.2", "0.12.0.1")
 DEAD = {
@@ -120,7 +122,7 @@ def test_shipped_flag_is_taken(kept: Matrix) -> None:
 def test_profile_exposes_no_more(kept: Matrix, name: str) -> None:
     """By the roofline model, on every GPU it is for."""
     for row in kept.effects_of(name):
-        before, after = matrix.exposed_us(row) or (0, 0)
+        before, after = matrix_tables.exposed_us(row) or (0, 0)
         assert after <= before, (name, row["gpu"], row["workload"], row["jaxlib"])
 
 
@@ -128,10 +130,10 @@ def test_no_figure_between_hosts(kept: Matrix) -> None:
     """The model knows NVLink, which ends at the host: docs/schedule.md."""
     rows = [row for row in kept.effects if row["workload"] == "fsdp-2x8"]
     assert {row["jaxlib"] for row in rows} == {*JAXLIBS}
-    assert not any(matrix.exposed_us(row) for row in rows)
+    assert not any(matrix_tables.exposed_us(row) for row in rows)
     assert "exposed" not in json.dumps(rows)
     others = [row for row in kept.effects if row["workload"] == "fsdp"]
-    assert any(matrix.exposed_us(row) for row in others)
+    assert any(matrix_tables.exposed_us(row) for row in others)
 
 
 def test_nvidia_dead_flags(kept: Matrix) -> None:
@@ -187,10 +189,10 @@ def test_other_build_is_unproven(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(flags, "jaxlib_version", lambda: "0.13.0.dev20261101")
-    assert profile_commands.check("base", as_json=True) == 0
+    assert profile.check("base", as_json=True) == 0
     (row,) = json.loads(capsys.readouterr().out)
     assert "unproven here: what its flags do was seen with jaxlib 0.10.2 and" in row["notes"][-1]
-    assert profile_commands.check("none", as_json=True) == 0
+    assert profile.check("none", as_json=True) == 0
     assert "unproven" not in capsys.readouterr().out
 
 
@@ -227,7 +229,7 @@ def test_difference_is_told() -> None:
     cell = Cell("l4", "dense", ("--xla_a=1", "--xla_b"))
     same = effects.Outcome(message="what XLA says")
     rows = [CellRow.of("1.0", cell, same), CellRow.of("1.0", Cell("l4", "conv"), same)]
-    told = list(_again._cells(Matrix((BUILD,), (ROW,), ()), iter(rows)))
+    told = list(matrix._cells(Matrix((BUILD,), (ROW,), ()), iter(rows)))
     assert [one.where for one in told] == [
         "dense on l4 with --xla_a=1 --xla_b",
         "conv on l4 with no flags",
@@ -235,12 +237,12 @@ def test_difference_is_told() -> None:
     assert (told[0].kept, told[0].found) == (f"program {'0' * 32}", "what XLA says")
     assert told[1].kept == "nothing"
     gone: list[dict[str, Any]] = [{**EFFECT, "workload": "conv"}]
-    said = list(_again._effects(SMALL, gone))
+    said = list(matrix._effects(SMALL, gone))
     assert [one.where for one in said] == [
         "profile base, conv on l4",
         "profile base, dense on l4",
     ]
-    assert [one.where for one in _again._effects(SMALL, gone, whole=False)] == [
+    assert [one.where for one in matrix._effects(SMALL, gone, whole=False)] == [
         "profile base, conv on l4"
     ]
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import ports
 from helpers import HOME, environ
 from jaxpad import multi
-from jaxpad.verdict import Verdict
+from jaxpad.core.results import Verdict
 
 
 def start(out: Path, *options: str, **variables: str) -> subprocess.Popen[str]:

@@ -8,9 +8,9 @@ from dataclasses import replace
 import pytest
 
 from jaxpad import multi
+from jaxpad.core.results import Verdict
 from jaxpad.multi import Blame, Expected, Fault, Record
-from jaxpad.multi._record import SHARED, Check, End, Identity, Stage
-from jaxpad.verdict import Verdict
+from jaxpad.multi.record import SHARED, Check, End, Identity, Stage
 
 DONE = End("finished", "", 100.0)
 VICTIM = End("died", "JAX ended it: UNAVAILABLE", 60.0, for_a_peer=True)

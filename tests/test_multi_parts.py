@@ -7,18 +7,16 @@ from itertools import combinations
 import numpy as np
 import pytest
 
-from jaxpad import bounds, multi
-from jaxpad.errors import UsageError
-from jaxpad.multi import _collectives as collectives, _odd
-from jaxpad.multi._clock import span
-from jaxpad.multi._network import active, bandwidth, transport
-from jaxpad.multi._options import Options, wanted
-from jaxpad.multi._pairs import rounds, slow
-from jaxpad.multi._record import Pair, Rate
-from jaxpad.multi._transport import Transport, parse
-from jaxpad.multi._words import fatal, of_a_peer, of_code
-from jaxpad.nvml import Port, Reading
-from jaxpad.verdict import Verdict
+from jaxpad import multi
+from jaxpad.core import bounds
+from jaxpad.core.reading import Reading
+from jaxpad.core.results import UsageError, Verdict
+from jaxpad.multi import collectives, comparison
+from jaxpad.multi.comparison import span
+from jaxpad.multi.context import fatal, of_a_peer, of_code
+from jaxpad.multi.network import Transport, active, bandwidth, parse, rounds, slow, transport
+from jaxpad.multi.record import Options, Pair, Rate, wanted
+from jaxpad.nvml import Port
 
 BOUNDS = bounds.load()
 NODES = {rank: f"n{rank // 2}" for rank in range(6)}
@@ -42,22 +40,24 @@ def test_span_of_clocks() -> None:
 
 def test_clock_of_one_node() -> None:
     spans = {rank: (2.0, 2.01) if rank > 3 else (0.0, 0.001) for rank in NODES}
-    odd = _odd.by_clock(spans, NODES, 0.05)
+    odd = comparison.outliers_by_clock(spans, NODES, 0.05)
     assert odd is not None
     assert (odd.ranks, odd.sure) == ((4, 5), True)
-    two = _odd.by_clock({0: (0.0, 0.0), 2: (3.0, 3.1)}, NODES, 0.05)
+    two = comparison.outliers_by_clock({0: (0.0, 0.0), 2: (3.0, 3.1)}, NODES, 0.05)
     assert two is not None
     assert not two.sure  # which of two is wrong cannot be seen
-    assert _odd.by_clock({0: (0.0, 0.0), 2: (-0.02, 0.02)}, NODES, 0.05) is None
+    assert comparison.outliers_by_clock({0: (0.0, 0.0), 2: (-0.02, 0.02)}, NODES, 0.05) is None
 
 
 def test_odd_values() -> None:
-    assert _odd.by_value("x", dict.fromkeys(range(6), "a"), NODES) is None
-    odd = _odd.by_value("jax", {rank: "b" if rank == 5 else "a" for rank in range(6)}, NODES)
-    assert odd == _odd.Odd((5,), "jax: b on n2 (rank 5); a on the others")
-    flags = _odd.flags({0: "--a=1 --b=2", 1: "--a=1", 2: "--a=1"}, NODES)
-    assert flags == _odd.Odd((0,), "XLA_FLAGS: --b=2 on n0 (rank 0); none on the others")
-    order = _odd.flags({0: "--a=1 --b=2", 1: "--b=2 --a=1", 2: "--b=2 --a=1"}, NODES)
+    assert comparison.outliers_by_value("x", dict.fromkeys(range(6), "a"), NODES) is None
+    odd = comparison.outliers_by_value(
+        "jax", {rank: "b" if rank == 5 else "a" for rank in range(6)}, NODES
+    )
+    assert odd == comparison.Odd((5,), "jax: b on n2 (rank 5); a on the others")
+    flags = comparison.outlier_flags({0: "--a=1 --b=2", 1: "--a=1", 2: "--a=1"}, NODES)
+    assert flags == comparison.Odd((0,), "XLA_FLAGS: --b=2 on n0 (rank 0); none on the others")
+    order = comparison.outlier_flags({0: "--a=1 --b=2", 1: "--b=2 --a=1", 2: "--b=2 --a=1"}, NODES)
     assert order is not None
     assert order.ranks == (0,)
 
@@ -97,7 +97,7 @@ def test_expected_results_of_collectives() -> None:
     """By arithmetic of numpy's own."""
     count, turn = 3, 1
     for kind in collectives.KINDS:
-        width = collectives.width(kind, count)
+        width = collectives.group_width(kind, count)
         x = np.stack([collectives.row(one, width, turn) for one in range(count)])
         parts = np.array_split(x, count, axis=1)
         whole = {
@@ -108,7 +108,7 @@ def test_expected_results_of_collectives() -> None:
             "reduce_scatter": [part.sum(axis=0) for part in parts],
         }[kind]
         for device in range(count):
-            got = collectives.expected(kind, device, count, turn)
+            got = collectives.expected_result(kind, device, count, turn)
             np.testing.assert_array_equal(got, whole[device])
 
 

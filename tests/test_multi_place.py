@@ -6,9 +6,9 @@ from dataclasses import replace
 
 import pytest
 
-from jaxpad.errors import UsageError
-from jaxpad.multi._place import Place, find, local_devices
-from jaxpad.multi._tasks import counts
+from jaxpad.core.hostlist import counts
+from jaxpad.core.results import UsageError
+from jaxpad.multi.launcher import Place, find, local_devices
 
 SLURM = {
     "SLURM_JOB_ID": "5001",

@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 
 from jaxpad import multi
+from jaxpad.core.results import Verdict
 from jaxpad.multi import Expected, Record
-from jaxpad.multi._keep import keep, text
-from jaxpad.multi._record import Check, Clock, End, Identity, Stage
-from jaxpad.multi._run import _keeper
-from jaxpad.verdict import Verdict
+from jaxpad.multi.process import _keeper
+from jaxpad.multi.reading import keep, text
+from jaxpad.multi.record import Check, Clock, End, Identity, Stage
 
 ONE = Record(
     rank=1,

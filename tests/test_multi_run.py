@@ -11,8 +11,8 @@ import pytest
 
 import multi_ranks
 from jaxpad import multi
+from jaxpad.core.results import Verdict
 from jaxpad.multi import Expected
-from jaxpad.verdict import Verdict
 
 
 def test_healthy(tmp_path: Path) -> None:

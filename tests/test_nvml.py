@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from helpers import environ, smoke
-from jaxpad import facts
+from jaxpad.machine import facts
 from jaxpad.nvml import Driver
 
 DOUBLE = """

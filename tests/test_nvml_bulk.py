@@ -5,7 +5,7 @@ from __future__ import annotations
 import pynvml
 import pytest
 
-from jaxpad.nvml._bulk import Bulk
+from jaxpad.nvml.device import Bulk
 
 UNKNOWN = 999
 

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 import pytest
 
-from jaxpad.nvml import Reading
-from jaxpad.nvml._counter import counted
+from jaxpad.core.reading import Reading
+from jaxpad.nvml.fast_calls import counted
 
 MOST_PER_S = 1000.0
 BITS_32, BITS_64 = 1 << 32, 1 << 64

@@ -15,12 +15,13 @@ import pytest
 import nvml_double as double
 from helpers import HOME
 from jaxpad import nvml
+from jaxpad.core import reading
 from jaxpad.nvml import Snapshot
 
 CODE = """
 import sys
-from jaxpad.nvml_record import Options, nvml_record
-from jaxpad.errors import UsageError
+from jaxpad.cli.node import RecordOptions as Options, nvml_record
+from jaxpad.core.results import UsageError
 try:
     sys.exit(nvml_record(Options(out=sys.argv[1], json=sys.argv[2:] == ["--json"])))
 except UsageError as error:
@@ -71,7 +72,7 @@ def test_round_trip(scenario: str, tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     assert list(tmp_path.iterdir()) == [out]
     before, after = double.seen(scenario), played(out)
-    assert same(nvml.to_plain(after)) == same(nvml.to_plain(before))
+    assert same(reading.to_plain(after)) == same(reading.to_plain(before))
 
 
 def test_disguise(tmp_path: Path) -> None:

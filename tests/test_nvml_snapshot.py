@@ -13,7 +13,9 @@ import pytest
 
 import nvml_double as double
 from jaxpad import gpus, nvml
-from jaxpad.nvml import GpuState, Reading
+from jaxpad.core import reading
+from jaxpad.core.reading import Reading
+from jaxpad.nvml import GpuState
 
 WELL = (
     *("healthy-h100-sxm", "recorded-h200", "a100-mig", "l4", "rtx-4090", "gb200", "wsl"),
@@ -50,8 +52,8 @@ def test_value_or_reason(scenario: str) -> None:
 @pytest.mark.parametrize("scenario", WELL)
 def test_json_and_back(scenario: str) -> None:
     seen = double.seen(scenario)
-    told = json.loads(json.dumps(nvml.to_plain(seen)))
-    assert nvml.from_plain(nvml.Snapshot, told) == seen
+    told = json.loads(json.dumps(reading.to_plain(seen)))
+    assert reading.from_plain(nvml.Snapshot, told) == seen
 
 
 @pytest.mark.parametrize(

@@ -10,12 +10,12 @@ import pytest
 from helpers import HOME
 
 # Before anything is installed; in the Python of an image, by its text alone.
-ALONE = ("bootstrap.py", "sbom/_collect.py")
-PLACE = HOME / "jaxpad"
+ALONE = ("jaxpad/bootstrap.py", "tools/sbom_collect.py")
 FILES = [
     file
-    for file in sorted(PLACE.rglob("*.py"))
-    if file.relative_to(PLACE).as_posix() not in ALONE and file.parent != PLACE / "core"
+    for folder in ("jaxpad", "tools")
+    for file in sorted((HOME / folder).rglob("*.py"))
+    if file.relative_to(HOME).as_posix() not in ALONE and file.parent != HOME / "jaxpad/core"
 ]
 MODULES = {"subprocess", "multiprocessing", "_posixsubprocess", "pty", "pexpect"}
 OF_OS = ("fork", "forkpty", "system", "popen", "startfile")
@@ -52,7 +52,7 @@ def _named(base: str, name: str) -> bool:
     return base == "os" and (name in OF_OS or name.startswith(STARTS))
 
 
-@pytest.mark.parametrize("file", FILES, ids=lambda file: str(file.relative_to(PLACE)))
+@pytest.mark.parametrize("file", FILES, ids=lambda file: str(file.relative_to(HOME)))
 def test_starts_children_through_core(file: Path) -> None:
     assert not starts(file.read_text()), "use jaxpad.core.child, forked or temporary"
 
@@ -83,4 +83,4 @@ def test_what_starts_nothing_is_not_taken_for_it() -> None:
 
 
 def test_those_apart_are_there() -> None:
-    assert all((PLACE / name).is_file() for name in ALONE)
+    assert all((HOME / name).is_file() for name in ALONE)

@@ -6,10 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from jaxpad import host, platforms
-from jaxpad.devices import Started
-from jaxpad.errors import UsageError
-from jaxpad.host import GpuEvidence
+from jaxpad.core import host
+from jaxpad.core.host import GpuEvidence
+from jaxpad.core.results import UsageError
+from jaxpad.machine import devices
+from jaxpad.machine.devices import Started
 from jaxpad.nvml import Driver
 
 NOTHING = GpuEvidence((), (), None)
@@ -51,34 +52,34 @@ def test_no_evidence_is_false(tmp_path: Path) -> None:
 
 
 def test_auto_expects_what_shows() -> None:
-    assert platforms.expect("auto", {}, ON_BUS, Driver()).platform == "gpu"
-    assert platforms.expect("auto", {}, NOTHING, Driver(names=("NVIDIA L4",))).platform == "gpu"
-    assert platforms.expect("auto", {}, NOTHING, Driver(error="no library")).platform == "cpu"
+    assert devices.expect("auto", {}, ON_BUS, Driver()).platform == "gpu"
+    assert devices.expect("auto", {}, NOTHING, Driver(names=("NVIDIA L4",))).platform == "gpu"
+    assert devices.expect("auto", {}, NOTHING, Driver(error="no library")).platform == "cpu"
 
 
 def test_auto_heeds_jax_platforms() -> None:
-    asked = platforms.expect("auto", {"JAX_PLATFORMS": "cuda"}, NOTHING, Driver())
+    asked = devices.expect("auto", {"JAX_PLATFORMS": "cuda"}, NOTHING, Driver())
     assert (asked.platform, asked.why) == ("gpu", "JAX_PLATFORMS=cuda asks for it")
 
 
 def test_gpu_asked_is_expected_anywhere() -> None:
-    assert platforms.expect("gpu", {}, NOTHING, Driver()).platform == "gpu"
+    assert devices.expect("gpu", {}, NOTHING, Driver()).platform == "gpu"
 
 
 def test_cpu_asked_beats_evidence() -> None:
-    asked = platforms.expect("cpu", {}, WORKING, Driver())
-    assert (asked.platform, platforms.jax_platforms(asked)) == ("cpu", {"JAX_PLATFORMS": "cpu"})
+    asked = devices.expect("cpu", {}, WORKING, Driver())
+    assert (asked.platform, devices.jax_platforms(asked)) == ("cpu", {"JAX_PLATFORMS": "cpu"})
 
 
 def test_auto_leaves_the_users_setting() -> None:
     """Else a JAX_PLATFORMS=cpu on a GPU machine would never show."""
-    asked = platforms.expect("auto", {"JAX_PLATFORMS": "cpu"}, WORKING, Driver())
-    assert (asked.platform, platforms.jax_platforms(asked)) == ("gpu", {})
+    asked = devices.expect("auto", {"JAX_PLATFORMS": "cpu"}, WORKING, Driver())
+    assert (asked.platform, devices.jax_platforms(asked)) == ("gpu", {})
 
 
 def test_unknown_platform_refused() -> None:
     with pytest.raises(UsageError, match="'tpu' is not one of auto, gpu, cpu"):
-        platforms.expect("tpu", {}, NOTHING, Driver())
+        devices.expect("tpu", {}, NOTHING, Driver())
 
 
 CUDA_ERROR = "RuntimeError: cuInit(0) failed: CUDA_ERROR_UNKNOWN"
@@ -111,6 +112,6 @@ def test_fallback_cause_named(
     reason: str,
     remedy: str,
 ) -> None:
-    cause = platforms.fallback(environ, gpus, Driver(), packages, Started("cpu", log=log))
+    cause = devices.fallback(environ, gpus, Driver(), packages, Started("cpu", log=log))
     assert reason in cause.reason
     assert remedy in cause.remedy

@@ -9,8 +9,9 @@ from subprocess import run
 
 import pytest
 
-from jaxpad import facts, profiles
-from jaxpad.errors import UsageError
+from jaxpad import profiles
+from jaxpad.core.results import UsageError
+from jaxpad.machine import facts
 from jaxpad.profiles import Composed, EnvVar, Flag, Origin, Profile
 
 WHY = ("w", "https://example.org")

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from jaxpad import profiles
-from jaxpad.errors import UsageError
-from jaxpad.profiles import _files
+from jaxpad.core.results import UsageError
+from jaxpad.profiles import composing
 
 VERSION = "0.12.0"
 
@@ -69,7 +69,7 @@ def test_newline_refused() -> None:
     variable = profiles.EnvVar("NCCL_X", "a\nPATH=/evil", "w", "https://example.org")
     profile = replace(profiles.load("none"), env=(variable,))
     with pytest.raises(UsageError, match="NCCL_X has a newline in its value"):
-        list(_files._settings(profile))
+        list(composing._settings(profile))
 
 
 def test_replaced_whole(tmp_path: Path) -> None:

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, strategies as st
 
 from jaxpad import profiles
-from jaxpad.errors import UsageError
-from jaxpad.profiles._versions import overlap
+from jaxpad.core.results import UsageError
+from jaxpad.profiles.loading import overlap
 
 Write = Callable[..., Path]
 HEAD = 'description = "d"\n'

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from jaxpad import profiles
-from jaxpad.errors import UsageError
+from jaxpad.core.results import UsageError
 
 HEAD = 'description = "d"\n'
 REST = 'why = "w"\nsource = "https://example.org/a"\n'

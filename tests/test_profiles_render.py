@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, strategies as st
 
 from jaxpad import profiles
-from jaxpad.errors import UsageError
+from jaxpad.core.results import UsageError
 from jaxpad.profiles import Flag, Profile
 
 SAFE = "".join(chr(c) for c in range(33, 127) if chr(c) not in "\"'\\$`")

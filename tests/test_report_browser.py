@@ -16,7 +16,8 @@ from playwright.sync_api import Browser, Page, ViewportSize, sync_playwright
 
 import programs
 import report_nodes as nodes
-from jaxpad.report import Report, to_json, write
+from jaxpad.core.results import Report
+from jaxpad.report import to_json, write
 from shared import written
 from test_report_samples import HEALTHY, SHAPES, every_shape
 

@@ -11,15 +11,15 @@ from pathlib import Path
 import pytest
 
 from helpers import HOME, environ
-from jaxpad.errors import UsageError
-from jaxpad.report import Report, write
-from jaxpad.report_command import Options, report_command
+from jaxpad.cli.fleet import ReportOptions, report_command
+from jaxpad.core.results import Report, UsageError
+from jaxpad.report import write
 from shared import written
 from test_report_samples import SHAPES, every_shape, trace_of
 
 
 def again(folder: Path) -> int:
-    return report_command(Options(dir=str(folder)))
+    return report_command(ReportOptions(dir=str(folder)))
 
 
 def contents(folder: Path) -> dict[str, bytes]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from jaxpad.report import fields
+from tools import docs
 
 PAGE = Path(__file__).parent.parent / "docs/report.md"
 BEGIN, END = "<!-- fields: begin (invoke docs) -->\n", "<!-- fields: end -->\n"
@@ -12,11 +12,11 @@ BEGIN, END = "<!-- fields: begin (invoke docs) -->\n", "<!-- fields: end -->\n"
 
 def test_table_has_not_drifted() -> None:
     _, _, rest = PAGE.read_text().partition(BEGIN)
-    assert rest.partition(END)[0] == fields.table(), "renew it with invoke docs"
+    assert rest.partition(END)[0] == docs.fields_table(), "renew it with invoke docs"
 
 
 def test_table_names_every_field() -> None:
-    table = fields.table()
+    table = docs.fields_table()
     for path in ("schema", "counts.not applicable", "checks[].measurements[].gate"):
         assert f"| `{path}` |" in table
     assert table.count("\n") > 50

@@ -11,21 +11,10 @@ from dataclasses import replace
 from hypothesis import example, given, settings, strategies as st
 from rich.console import Console
 
-from jaxpad.nvml import Gap, GpmTrace, GpuTrace, Lost, Reading, Trace
-from jaxpad.report import (
-    Fact,
-    Gpu,
-    Judgement,
-    Measurement,
-    Rate,
-    Report,
-    summary,
-    thin,
-    to_html,
-    to_junit,
-    traces_to_json,
-)
-from jaxpad.verdict import Verdict
+from jaxpad.core.reading import Reading
+from jaxpad.core.results import Fact, Gpu, Judgement, Measurement, Rate, Report, Verdict
+from jaxpad.nvml import Gap, GpmTrace, GpuTrace, Lost, Trace
+from jaxpad.report import summary, thin, to_html, to_junit, traces_to_json
 from properties import share
 from test_report_samples import PASSED_GPU, check
 

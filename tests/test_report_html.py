@@ -12,9 +12,11 @@ from itertools import pairwise
 import pytest
 from hypothesis import example, given, settings
 
-from jaxpad.nvml import Gap, Lost, Reading, Trace
-from jaxpad.report import Judgement, Report, _canvas, to_html as html_of, to_json
-from jaxpad.verdict import Verdict
+from jaxpad.core import markup
+from jaxpad.core.reading import Reading
+from jaxpad.core.results import Judgement, Report, Verdict
+from jaxpad.nvml import Gap, Lost, Trace
+from jaxpad.report import to_html as html_of, to_json
 from properties import share
 from shared import written
 from test_report_samples import (
@@ -253,11 +255,11 @@ def test_nan_is_told_not_drawn(to_html: Made) -> None:
 
 def test_page_without_matplotlib(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
-    _canvas.lacking.cache_clear()
+    markup.lacking.cache_clear()
     try:
         text = html_of(SHAPES["one slow GPU"], TRACES["one slow GPU"])
     finally:
-        _canvas.lacking.cache_clear()
+        markup.lacking.cache_clear()
     assert "<svg" not in text
     assert text.count("Pictures are drawn with matplotlib, which does not import") == 2
     assert "Power by GPU, W" in text
@@ -274,7 +276,7 @@ def test_failing_picture_costs_no_report(monkeypatch: pytest.MonkeyPatch) -> Non
     def broken(_: object) -> str:
         raise OSError("no fonts")
 
-    monkeypatch.setattr(_canvas, "_svg", broken)
+    monkeypatch.setattr(markup, "_svg", broken)
     text = html_of(SHAPES["rates of a CPU"])
     assert "Not drawn: OSError: no fonts" in text
     assert "gemm float32 on the CPU: rates" in text

@@ -12,27 +12,27 @@ import jsonschema
 import pytest
 from hypothesis import given
 
-from jaxpad import report as reports
-from jaxpad.errors import UsageError
-from jaxpad.report import Report, fields, from_json, to_json
-from jaxpad.report._json import DERIVED
-from jaxpad.verdict import Verdict
+from jaxpad.core import results
+from jaxpad.core.results import Report, UsageError, Verdict
+from jaxpad.report import from_json, to_json
+from jaxpad.report.data import DERIVED
 from test_report_samples import PASSED_CPU, SHAPES, every_shape, reports as any_report
+from tools import docs
 
-SCHEMA = fields.schema()
+SCHEMA = docs.schema()
 VALIDATOR = jsonschema.Draft202012Validator(SCHEMA)
 CLASSES = {
-    "fact": reports.Fact,
-    "platform": reports.Platform,
-    "device": reports.Device,
-    "xla_flags": reports.XlaFlags,
-    "flag": reports.EffectiveFlag,
-    "check": reports.CheckResult,
-    "measurement": reports.Measurement,
-    "rate": reports.Rate,
-    "judgement": reports.Judgement,
-    "gpu": reports.Gpu,
-    "gpu_finding": reports.GpuFinding,
+    "fact": results.Fact,
+    "platform": results.Platform,
+    "device": results.Device,
+    "xla_flags": results.XlaFlags,
+    "flag": results.EffectiveFlag,
+    "check": results.CheckResult,
+    "measurement": results.Measurement,
+    "rate": results.Rate,
+    "judgement": results.Judgement,
+    "gpu": results.Gpu,
+    "gpu_finding": results.GpuFinding,
 }
 
 
@@ -112,8 +112,8 @@ def test_strings_are_plain() -> None:
 
 def test_schema_is_a_schema() -> None:
     jsonschema.Draft202012Validator.check_schema(SCHEMA)
-    assert SCHEMA["$id"] == f"urn:jaxpad:smoke:{reports.SCHEMA_VERSION}"
-    assert SCHEMA["properties"]["schema"]["const"] == reports.SCHEMA_VERSION
+    assert SCHEMA["$id"] == f"urn:jaxpad:smoke:{results.SCHEMA_VERSION}"
+    assert SCHEMA["properties"]["schema"]["const"] == results.SCHEMA_VERSION
 
 
 def test_schema_has_the_models_fields() -> None:

@@ -8,8 +8,8 @@ from xml.etree import ElementTree as ET
 import pytest
 from hypothesis import given
 
-from jaxpad.report import Report, to_junit
-from jaxpad.verdict import Verdict
+from jaxpad.core.results import Report, Verdict
+from jaxpad.report import to_junit
 from test_report_samples import SHAPES, every_shape, reports
 
 TOTALS = {"name", "tests", "failures", "errors", "time"}

@@ -9,10 +9,9 @@ from dataclasses import replace
 import pytest
 from hypothesis import example, given, strategies as st
 
-from jaxpad.report import Fact, GpuFinding, Report, redact, to_json
-from jaxpad.report._redact import rule
-from jaxpad.report._secrets import hide, hide_arguments, names_secret
-from jaxpad.verdict import Verdict
+from jaxpad.core.results import Fact, GpuFinding, Report, Verdict
+from jaxpad.report import redact, to_json
+from jaxpad.report.redaction import hide, hide_arguments, names_secret, rule
 from test_report_samples import FAILED, PASSED_CPU, SHAPES, TRACEBACK, check, every_shape, reports
 
 NODE = SHAPES["one slow GPU"]

@@ -8,8 +8,7 @@ import pytest
 from hypothesis import strategies as st
 
 import report_nodes as nodes
-from jaxpad.nvml import Trace
-from jaxpad.report import (
+from jaxpad.core.results import (
     CheckResult,
     Device,
     EffectiveFlag,
@@ -21,9 +20,10 @@ from jaxpad.report import (
     Platform,
     Rate,
     Report,
+    Verdict,
     XlaFlags,
 )
-from jaxpad.verdict import Verdict
+from jaxpad.nvml import Trace
 
 FILES = "arrays debugging devices environment jit lax profile pytrees static throughput typing"
 CPU = Platform(

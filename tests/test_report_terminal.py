@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from jaxpad.report import CheckResult, Judgement, Report, summary
-from jaxpad.verdict import Verdict
+from jaxpad.core.results import CheckResult, Judgement, Report, Verdict
+from jaxpad.report import summary
 from test_report_samples import FAILED, NASTY, PASSED_CPU, PASSED_GPU, SHAPES, check, every_shape
 
 

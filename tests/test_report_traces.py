@@ -9,16 +9,10 @@ from typing import Any
 import pytest
 
 import report_nodes as nodes
-from jaxpad.errors import UsageError
+from jaxpad.core.results import UsageError
 from jaxpad.nvml import Lost, Trace
-from jaxpad.report import (
-    TRACES_SCHEMA,
-    redact,
-    thin,
-    traces_from_json,
-    traces_to_json,
-)
-from jaxpad.report._thin import MOST
+from jaxpad.report import TRACES_SCHEMA, redact, thin, traces_from_json, traces_to_json
+from jaxpad.report.data import MOST
 from test_report_samples import TRACES
 
 LONG = nodes.trace(nodes.Node(gpus=2, slow=1, lost=0), hz=20.0)

@@ -15,17 +15,8 @@ from typing import Any
 import pytest
 
 from helpers import quick
-from jaxpad.errors import UsageError
-from jaxpad.report import (
-    Measurement,
-    Report,
-    from_json,
-    redact,
-    thin,
-    to_junit,
-    traces_from_json,
-    write,
-)
+from jaxpad.core.results import Measurement, Report, UsageError
+from jaxpad.report import from_json, redact, thin, to_junit, traces_from_json, write
 from test_report_samples import FAILED, PASSED_CPU, SHAPES, TRACES, every_shape, suite
 
 NAMES = ["junit.xml", "report.html", "smoke.json"]
@@ -110,7 +101,7 @@ def test_folder_in_the_place_of_a_file(tmp_path: Path) -> None:
 WRITE_IN_4_KIB = """
 import subprocess, sys
 from pathlib import Path
-from jaxpad.errors import UsageError
+from jaxpad.core.results import UsageError
 from jaxpad.report import write
 from test_report_samples import PASSED_CPU
 folder = Path(sys.argv[1])

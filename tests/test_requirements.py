@@ -9,7 +9,7 @@ import pytest
 from packaging.requirements import Requirement
 
 from helpers import HOME
-from jaxpad.upkeep import IMAGE_SETS, SETS, lock_argv
+from tools.upkeep import IMAGE_SETS, SETS, lock_argv
 
 FOLDER = HOME / "requirements"
 SMOKE_NEEDS = {

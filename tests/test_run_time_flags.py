@@ -7,7 +7,7 @@ import tomllib
 import pytest
 
 from jaxpad import flags
-from jaxpad.paths import CONFIGS
+from jaxpad.core.paths import CONFIGS
 
 ROWS: list[dict[str, str]] = tomllib.loads(
     (CONFIGS / "xla" / "run-time-flags.toml").read_text(encoding="utf-8")

@@ -12,8 +12,8 @@ import pytest
 
 from helpers import HOME, Answers, environ, gone
 from jaxpad.core import child
-from jaxpad.runner import _child, _file
-from jaxpad.verdict import Verdict
+from jaxpad.core.results import Verdict
+from jaxpad.smoke import child as smoke_child
 
 PASSES = "\ndef test_after():\n    pass\n"
 
@@ -187,7 +187,7 @@ def test_file_that_cannot_be_imported(answers: Answers) -> None:
 
 
 def test_floods_the_log(answers: Answers, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(_child, "MOST", 1 << 20)
+    monkeypatch.setattr(smoke_child, "MOST", 1 << 20)
     found = answers("""
 import os, time
 def test_it():
@@ -201,7 +201,7 @@ def test_it():
 
 
 def test_stuck_in_the_kernel() -> None:
-    verdict, reason, _ = _file._death(_child.Ending(-9, timed_out=True, left=7), 5)
+    verdict, reason, _ = smoke_child._death(smoke_child.Ending(-9, timed_out=True, left=7), 5)
     assert verdict is Verdict.FAIL
     assert reason.endswith("; process 7 cannot be killed and is left behind")
 
@@ -210,10 +210,10 @@ RUNNER = """
 import sys
 from pathlib import Path
 from helpers import environ
-from jaxpad import runner
-from jaxpad.runner._file import run_file
+from jaxpad.smoke import collection
+from jaxpad.smoke.child import run_file
 folder = Path(sys.argv[1])
-list(run_file(runner.collect(folder), environ(), folder, 60.0, lambda _: None))
+list(run_file(collection.collect(folder), environ(), folder, 60.0, lambda _: None))
 """
 
 

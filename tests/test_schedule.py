@@ -25,7 +25,8 @@ from pathlib import Path
 import jax, jax.numpy as jnp
 from jax.experimental import topologies
 from jax.sharding import NamedSharding, PartitionSpec as P
-from jaxpad import aot, gpus, schedule
+from jaxpad import gpus, schedule
+from jaxpad.schedule import aot
 
 gpu = gpus.load(sys.argv[1])
 

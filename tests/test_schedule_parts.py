@@ -11,15 +11,12 @@ from typing import Any
 import pytest
 
 from jaxpad import gpus, schedule
-from jaxpad.schedule import UnreadableError, _records, _thunks
-from jaxpad.schedule._canonical import Canonical
-from jaxpad.schedule._cubin import code
-from jaxpad.schedule._groups import crosses, groups
-from jaxpad.schedule._hlo import Module
-from jaxpad.schedule._kernels import kernels
-from jaxpad.schedule._overlap import Reader
-from jaxpad.schedule._protos import message
-from jaxpad.schedule._roofline import Roofline
+from jaxpad.schedule import UnreadableError, model, thunks
+from jaxpad.schedule.cost import Roofline
+from jaxpad.schedule.digests import Canonical, code
+from jaxpad.schedule.hlo import Module, crosses, groups
+from jaxpad.schedule.overlap import Reader, kernels
+from jaxpad.schedule.thunks import message
 
 hlo_module_from_text = importlib.import_module("jaxlib._hlo").hlo_module_from_text
 
@@ -235,23 +232,23 @@ def test_groups(listed: str, expected: list[list[int]]) -> None:
     ],
 )
 def test_snappy(packed: bytes, plain: bytes) -> None:
-    assert _records.unsnappy(packed) == plain
+    assert model.unsnappy(packed) == plain
 
 
 @pytest.mark.parametrize("damaged", [b"\x09\x08abc", b"\x04\x0e\x04\x00", b"\xff"])
 def test_snappy_damaged(damaged: bytes) -> None:
     with pytest.raises((UnreadableError, IndexError)):
-        _records.unsnappy(damaged)
+        model.unsnappy(damaged)
 
 
 def test_records_of_other_kinds() -> None:
-    header = _records.SIGNATURE + bytes(16)
+    header = model.SIGNATURE + bytes(16)
     chunk = bytes(8) + (1).to_bytes(8, "little") + bytes(8) + b"t" + bytes(15)
     with pytest.raises(UnreadableError, match="chunks of kind b't'"):
-        _records.records(header + chunk + b"x")
+        model.records(header + chunk + b"x")
     brotli = chunk.replace(b"t", b"r").replace(b"\x01", b"\x03")
     with pytest.raises(UnreadableError, match="compressed with 'b'"):
-        _records.records(header + brotli + b"b\x01x")
+        model.records(header + brotli + b"b\x01x")
 
 
 def elf(names: bytes, text: bytes) -> bytes:
@@ -292,29 +289,29 @@ RECORDED = """000: kCommandBuffer [source       | sink ]
 def test_final_thunks(tmp_path: Path) -> None:
     emitted = tmp_path / "module_0001.jit_f.thunk_sequence.txt"
     emitted.write_text(BARE)
-    lines = _thunks.final(tmp_path, "jit_f")
+    lines = thunks.final(tmp_path, "jit_f")
     assert [line.kind for line in lines] == ["Copy", "CustomKernel"]
     assert "loop_fusion" not in lines[1].rest
     assert "grid: [64, 1, 1] threads: [128, 1, 1]" in lines[1].rest
-    counted = _thunks.thunks(None, lines)
+    counted = thunks.thunks(None, lines)
     assert (counted.command_buffers, counted.recorded) == (0, 0)
     passed = tmp_path / "module_0001.jit_f.thunk_sequence_after_thunk_passes.txt"
     passed.write_text(RECORDED)
-    counted = _thunks.thunks(None, _thunks.final(tmp_path, "jit_f"))
+    counted = thunks.thunks(None, thunks.final(tmp_path, "jit_f"))
     assert counted.final == {"CommandBuffer": 1, "Copy": 2, "CustomKernel": 1, "While": 1}
     assert (counted.command_buffers, counted.recorded, counted.emitted) == (1, 3, None)
 
 
 def test_final_thunks_unreadable(tmp_path: Path) -> None:
     with pytest.raises(UnreadableError, match="holds no thunk sequences"):
-        _thunks.final(tmp_path, "jit_f")
+        thunks.final(tmp_path, "jit_f")
     for number in (1, 2):
         (tmp_path / f"module_000{number}.jit_f.thunk_sequence.txt").write_text(BARE)
     with pytest.raises(UnreadableError, match="holds 2 thunk sequences"):
-        _thunks.final(tmp_path, "jit_f")
+        thunks.final(tmp_path, "jit_f")
     (tmp_path / "module_0001.jit_g.thunk_sequence.txt").write_text("0 Copy")
     with pytest.raises(UnreadableError, match="a line of a new form"):
-        _thunks.final(tmp_path, "jit_g")
+        thunks.final(tmp_path, "jit_g")
 
 
 def program(**changed: Any) -> schedule.Program:

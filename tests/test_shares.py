@@ -7,7 +7,7 @@ import math
 import pytest
 from hypothesis import given, strategies as st
 
-from jaxpad.shares import MOST, clip, percent, ratio
+from jaxpad.core.text import MOST, clip, percent, ratio
 
 
 @given(st.floats(), st.floats())

@@ -16,9 +16,9 @@ import yaml
 
 import sites
 from helpers import HOME, environ
-from jaxpad import site, site_hook
-from jaxpad.errors import UsageError
+from jaxpad.core.results import UsageError
 from shared import once
+from tools import site, site_hook
 
 MOST_S = 60  # three times the goal that benchmarks/site.py measures, for a busy machine
 

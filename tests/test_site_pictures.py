@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import xml.etree.ElementTree as ET
 
 import pytest
@@ -10,8 +9,7 @@ from PIL import Image
 
 from docs import pictures
 from helpers import HOME
-from jaxpad import architecture
-from test_layers import ROW
+from tools import architecture, figures
 
 MOST_BYTES = 250_000
 PAGES = [HOME / "README.md", *(HOME / "docs").glob("*.md")]
@@ -27,15 +25,24 @@ def test_architecture_has_a_name_for_screen_readers() -> None:
     root = ET.fromstring(architecture.svg())
     texts = {child.tag.rpartition("}")[2]: child.text for child in root}
     assert texts["title"] == architecture.TITLE
-    assert texts["desc"] == architecture.DESCRIPTION
+    rows = figures.rows(architecture.folders())
+    assert texts["desc"] == architecture.description(rows)
     assert root.get("aria-labelledby") == "title desc"
 
 
-def test_architecture_shows_the_rows_that_are_kept() -> None:
-    """Every module is there, and no row of the picture stands above what it imports from."""
-    rows = [[ROW[part] for part in parts] for _, _, parts in architecture.ROWS]
-    for above, below in itertools.pairwise(rows):
-        assert max(above) <= min(below)
+def test_architecture_shows_every_folder_and_its_arrows() -> None:
+    """As the code has them, not as a list that somebody keeps."""
+    between = architecture.folders()
+    shown = architecture.svg()
+    assert {file.parent.name for file in (HOME / "jaxpad").glob("*/__init__.py")} == set(between)
+    assert all(f">{name}</text>" in shown for name in between)
+    drawn = sum(len(others) for others in figures.reduced(between).values())
+    assert shown.count('class="import"') == drawn > len(between)
+
+
+def test_architecture_of_another_package() -> None:
+    shown = architecture.svg({"low": frozenset(), "high": frozenset({"low"})})
+    assert "2 rows of which each imports only from those above it: low; high." in shown
 
 
 @pytest.mark.parametrize("name", sorted(pictures.PAGES))

@@ -12,7 +12,7 @@ import pytest
 from invoke import Task
 
 from helpers import HOME, environ
-from jaxpad import docs_commands
+from tools import docs
 
 PAGE = (HOME / "docs" / "start.md").read_text()
 BLOCKS = re.findall(r"^```sh\n(.*?)^```$", PAGE, re.S | re.M)
@@ -51,9 +51,9 @@ def test_command_runs(line: str, tmp_path: Path) -> None:
 def test_options_exist(line: str) -> None:
     """Also of the commands that only a cluster can run."""
     _, name, *words = line.split()
-    known = {docs_commands.flag(option) for option in docs_commands.options(tasks()[name])}
+    known = {docs.flag(option) for option in docs.options(tasks()[name])}
     assert {word for word in words if word.startswith("--")} <= known
 
 
 def tasks() -> dict[str, Task[Any]]:
-    return dict(docs_commands.tasks(HOME))
+    return dict(docs.tasks(HOME))

@@ -11,35 +11,37 @@ from pathlib import Path
 
 import pytest
 
-from jaxpad import smoke, smoke_slurm
-from jaxpad.cluster import Cluster, seconds
-from jaxpad.engines import Mount, _slurm as words
-from jaxpad.engines._slurm import Job, Step
-from jaxpad.engines._slurm_runtime import (
+from jaxpad.cli import smoke_remote
+from jaxpad.clusters import slurm_commands as words
+from jaxpad.clusters.request import Cluster, seconds
+from jaxpad.clusters.slurm_commands import (
     Inside,
+    Job,
+    Step,
     apptainer_argv,
     enroot,
     image_file,
     pyxis_options,
     variables,
 )
-from jaxpad.errors import UsageError
-from jaxpad.slurm import Choice, Node, Plan, Suite, inside
-from jaxpad.slurm._commands import suite_words
-from jaxpad.slurm._follow import (
+from jaxpad.clusters.slurm_follow import (
     COMPLETING_S,
     Ending,
     Followed,
     Patience,
     Seen,
+    absence,
+    clear,
     judge,
+    landed,
     parse as jobs,
     pause,
+    standing,
 )
-from jaxpad.slurm._landed import absence, clear, landed
-from jaxpad.slurm._nodes import choose, parse
-from jaxpad.slurm._told import standing
-from jaxpad.verdict import Verdict
+from jaxpad.clusters.slurm_plan import Choice, Node, Plan, Suite, choose, inside, parse, suite_words
+from jaxpad.containers.engine import Mount
+from jaxpad.core.results import UsageError, Verdict
+from jaxpad.smoke import local
 
 OUT = Path("/shared/report")
 ANY = Cluster()
@@ -409,7 +411,7 @@ def test_absence(tmp_path: Path) -> None:
 def test_pasteable(tmp_path: Path) -> None:
     """Every line of a dry run is one command in a shell, word for word."""
     plan = planned(select='it\'s "so" or $HOME')
-    for line in smoke_slurm.commands(plan, Choice(EIGHT, {})):
+    for line in smoke_remote.commands(plan, Choice(EIGHT, {})):
         assert "\n" not in line
         shell = f'sbatch() {{ printf "%s\\0" sbatch "$@"; }}; sinfo() {{ :; }}; {line}'
         done = subprocess.run(["bash", "-c", shell], capture_output=True, text=True, check=True)
@@ -419,7 +421,7 @@ def test_pasteable(tmp_path: Path) -> None:
 def test_no_slurm_here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(UsageError, match="sbatch is not on PATH"):
-        smoke_slurm.smoke_slurm(smoke.Options(out=tmp_path / "out"), Cluster())
+        smoke_remote.smoke_slurm(local.Options(out=tmp_path / "out"), Cluster())
     assert not (tmp_path / "out").exists()
 
 
@@ -428,8 +430,8 @@ def test_no_slurm_here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     [("auto", None, "gpu"), ("auto", 8, "gpu"), ("auto", 0, "cpu"), ("gpu", 0, "gpu")],
 )
 def test_platform(requested: str, gpus: int | None, platform: str) -> None:
-    options = smoke.Options(platform=requested, out=OUT)
-    assert smoke_slurm.planned(options, Cluster(gpus_per_node=gpus)).suite.platform == platform
+    options = local.Options(platform=requested, out=OUT)
+    assert smoke_remote.planned(options, Cluster(gpus_per_node=gpus)).suite.platform == platform
 
 
 def test_paths_are_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -437,10 +439,10 @@ def test_paths_are_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.chdir(tmp_path)
     (tmp_path / "mine.toml").write_text('description = "x"\nextends = ["base"]\n')
     (tmp_path / "bounds.toml").write_text("xid_hours_most = 0\n")
-    options = smoke.Options(
+    options = local.Options(
         out=Path("out"), profile="mine.toml", thresholds=Path("bounds.toml"), select="jit"
     )
-    plan = smoke_slurm.planned(options, Cluster())
+    plan = smoke_remote.planned(options, Cluster())
     assert plan.out == tmp_path / "out"
     assert plan.suite.profile == str(tmp_path / "mine.toml")
     assert plan.suite.thresholds == tmp_path / "bounds.toml"
@@ -448,19 +450,19 @@ def test_paths_are_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
 
 def test_words_of_others(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="--pull-secret is for --on kubernetes"):
-        smoke_slurm.planned(smoke.Options(), Cluster(pull_secret="x"))
+        smoke_remote.planned(local.Options(), Cluster(pull_secret="x"))
 
 
 @pytest.mark.parametrize(
     "options",
     [
-        smoke.Options(limit=0),
-        smoke.Options(profile="no-such-profile"),
-        smoke.Options(select="no_such_check"),
-        smoke.Options(thresholds=Path("/nowhere.toml")),
-        smoke.Options(platform="tpu"),
+        local.Options(limit=0),
+        local.Options(profile="no-such-profile"),
+        local.Options(select="no_such_check"),
+        local.Options(thresholds=Path("/nowhere.toml")),
+        local.Options(platform="tpu"),
     ],
 )
-def test_mistakes_are_told_first(options: smoke.Options) -> None:
+def test_mistakes_are_told_first(options: local.Options) -> None:
     with pytest.raises(UsageError):
-        smoke_slurm.planned(options, Cluster())
+        smoke_remote.planned(options, Cluster())

@@ -14,11 +14,12 @@ import pytest
 
 import nvml_double as double
 from helpers import HOME
-from jaxpad import health, health_hook
-from jaxpad.health._hook import FAULT, decide
-from jaxpad.health._job import Own, named, own
-from jaxpad.nvml import MigDevice, Reading, Snapshot
-from jaxpad.verdict import Verdict
+from jaxpad import health
+from jaxpad.cli import health_hook
+from jaxpad.core.reading import Reading
+from jaxpad.core.results import Verdict
+from jaxpad.health.slurm_hook import FAULT, Own, decide, named, own
+from jaxpad.nvml import MigDevice, Snapshot
 from slurm_cluster import HOOKS, TEMPLATE, SlurmCluster
 from test_health import finding
 from test_health_machine import H100, seen

@@ -16,13 +16,14 @@ import jsonschema
 import pytest
 
 from helpers import HOME, NOT_HERE, SmokeRun, environ, smoke, smoke_argv
-from jaxpad import host, runner
+from jaxpad.core import host
+from jaxpad.smoke import collection
 
 SCHEMA = HOME / "jaxpad/report/smoke.schema.json"
 OLD_JAXLIB = "0.9.2"  # older than every jax in the pins accepts
-CHECKS = runner.collect(HOME / "smoke_tests")
+CHECKS = collection.collect(HOME / "smoke_tests")
 ALL = {check.name for check in CHECKS}
-NEEDS_JAX = {check.name for check in runner.collect(HOME / "smoke_tests") if check.needs_jax}
+NEEDS_JAX = {check.name for check in collection.collect(HOME / "smoke_tests") if check.needs_jax}
 
 
 @pytest.fixture(scope="module")

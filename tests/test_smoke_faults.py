@@ -20,12 +20,13 @@ import pytest
 
 from gate_samples import COPY, GEMM, evidence, node, rate, rates, trace
 from helpers import HOME, environ
-from jaxpad import gates, runner
+from jaxpad import gates
+from jaxpad.core.reading import Reading
+from jaxpad.core.results import Rate, Verdict
 from jaxpad.gates import Answer
-from jaxpad.nvml import GpuState, Reading
-from jaxpad.results import Rate
-from jaxpad.runner._file import run_file
-from jaxpad.verdict import Verdict
+from jaxpad.nvml import GpuState
+from jaxpad.smoke import collection
+from jaxpad.smoke.child import run_file
 from smoke_faults import Case, Fault, Outcome, held_down, run, whole
 from test_health_faults import off_the_bus, one_gpu, with_module
 from test_throughput import HANGS, eight
@@ -117,7 +118,7 @@ def hung() -> Outcome:
     """The runner ends a check whose device does not come back."""
     with tempfile.TemporaryDirectory() as folder:
         (Path(folder) / "test_it.py").write_text(HANGS)
-        checks = runner.collect(Path(folder))[:1]
+        checks = collection.collect(Path(folder))[:1]
         found = next(iter(run_file(checks, environ(), Path(folder), 8.0, lambda _: None)))
     return Outcome(found.verdict, found.verdict.exit_code, found.reason, found.remedy)
 

@@ -22,17 +22,17 @@ import pytest
 
 from helpers import HOME, environ
 from jaxpad import checks
-from jaxpad.results import Rate
+from jaxpad.core.results import Rate
 from jaxpad.throughput import Batch, Clock, Taking, scales, steadiest, waits
-from jaxpad.throughput._run import _all_at_once, _Seat
-from jaxpad.throughput._trust import LEAST, MOST
+from jaxpad.throughput.measure import _all_at_once, _Seat
+from jaxpad.throughput.trust import LEAST, MOST
 
 # The checks of the suite, as they are, over a Clock with a fault in it, some times each.
 PLANTED = """
 import json, sys, time
 import pytest
 from jaxpad import checks
-from jaxpad.throughput import Batch, Clock, _clock
+from jaxpad.throughput import Batch, Clock, measure as _clock
 
 def hasty(self, calls):
     begun = time.monotonic()

@@ -17,14 +17,10 @@ from typing import Any
 import pytest
 
 from helpers import HOME, environ
-from jaxpad import pins
-from jaxpad.audit import _exceptions
-from jaxpad.audit._ask import _read
-from jaxpad.audit._command import lines
-from jaxpad.audit._judge import judge, verdict
-from jaxpad.audit._model import Advisory, Allowed, Answer, Unaudited
-from jaxpad.errors import UsageError
-from jaxpad.pins import Pin
+from jaxpad.core.results import UsageError
+from tools import audit as tools_audit, licences
+from tools.audit import Advisory, Allowed, Answer, Unaudited, _read, judge, lines, verdict
+from tools.licences import Pin
 
 HASH = f"--hash=sha256:{'0' * 64}"
 PINS = {
@@ -260,11 +256,11 @@ def test_no_pins(tmp_path: Path) -> None:
 def test_bad_exceptions(tmp_path: Path, text: str) -> None:
     (tmp_path / "audit.toml").write_text(text)
     with pytest.raises(UsageError, match=r"audit\.toml"):
-        _exceptions.read(tmp_path / "audit.toml")
+        tools_audit.read_exceptions(tmp_path / "audit.toml")
 
 
 def test_own_exceptions_are_readable() -> None:
-    assert all(one.why for one in _exceptions.read(HOME / "requirements/audit.toml"))
+    assert all(one.why for one in tools_audit.read_exceptions(HOME / "requirements/audit.toml"))
 
 
 def test_last_day_counts() -> None:
@@ -304,12 +300,12 @@ def test_vulnerable_outranks_unaudited() -> None:
 def test_pins_without_hashes_or_versions(tmp_path: Path) -> None:
     (tmp_path / "cpu.txt").write_text("jax>=0.10\n")
     with pytest.raises(UsageError, match="expected name==version with hashes"):
-        pins.read(tmp_path)
+        licences.read_pins(tmp_path)
 
 
 def test_every_pin_is_in_a_round() -> None:
-    found = pins.read(HOME / "requirements")
-    groups = pins.rounds(found)
+    found = licences.read_pins(HOME / "requirements")
+    groups = licences.rounds(found)
     assert sorted(pin.name for group in groups for pin in group) == [pin.name for pin in found]
     assert all(len({pin.name for pin in group}) == len(group) for group in groups)
     assert len(groups) > 1  # jax is there for two Pythons

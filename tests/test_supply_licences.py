@@ -10,9 +10,9 @@ import pytest
 from packaging.utils import canonicalize_name
 
 from helpers import HOME
-from jaxpad import licences, pins
-from jaxpad.docs import renewed
-from jaxpad.errors import UsageError
+from jaxpad.core.results import UsageError
+from tools import licences
+from tools.docs import renewed
 
 PAGE = HOME / "docs/licences.md"
 KNOWN = licences.read(HOME / licences.RECORD)
@@ -24,7 +24,7 @@ def test_page_has_not_drifted() -> None:
 
 
 def test_record_is_of_the_pins() -> None:
-    found = {f"{pin.name}=={pin.version}" for pin in pins.read(HOME / "requirements")}
+    found = {f"{pin.name}=={pin.version}" for pin in licences.read_pins(HOME / "requirements")}
     assert found == KNOWN.keys(), "renew it with python -m docs.licences"
     assert (HOME / licences.RECORD).read_text() == licences.text(KNOWN)
 
@@ -48,7 +48,11 @@ def test_record_is_what_is_installed_states() -> None:
 
 def test_gpl_is_for_developers_alone() -> None:
     """What the page says."""
-    gpl = [p for p in pins.read(HOME / "requirements") if "GPL" in KNOWN[f"{p.name}=={p.version}"]]
+    gpl = [
+        p
+        for p in licences.read_pins(HOME / "requirements")
+        if "GPL" in KNOWN[f"{p.name}=={p.version}"]
+    ]
     assert {one for pin in gpl for one in pin.sets} == {"dev"}
 
 

@@ -10,11 +10,11 @@ from collections import Counter
 import pytest
 
 from helpers import HOME, environ
-from jaxpad import runner
+from jaxpad.smoke import collection
 
 PAGE = (HOME / "docs/teaches.md").read_text()
 _SNIPPET = re.compile(r"^```python\n(.*?)^```\n\n```text\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-CHECKS = runner.collect(HOME / "smoke_tests")
+CHECKS = collection.collect(HOME / "smoke_tests")
 
 
 def sections() -> dict[str, str]:

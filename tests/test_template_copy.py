@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from helpers import HOME
-from jaxpad.project import read
+from jaxpad.core.paths import read
 from templates import SETS, copied, files, ours, task
 
 # Every file of a copy beyond those that pass through from the folders WHOLE.

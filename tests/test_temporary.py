@@ -12,14 +12,14 @@ from pathlib import Path
 import pytest
 
 from helpers import environ
-from jaxpad.core import child, temporary
+from jaxpad.core import child, files
 from jaxpad.core.child import PIPE
-from jaxpad.core.temporary import Folder
+from jaxpad.core.files import Folder
 
 OLD = time.time() - 3600
 HOLDER = """
 import sys, time
-from jaxpad.core.temporary import Folder
+from jaxpad.core.files import Folder
 made = Folder("planted")
 (made.path / "file").write_text("x")
 print(made.path, flush=True)
@@ -30,9 +30,9 @@ if "stay" in sys.argv: time.sleep(60)
 @pytest.fixture
 def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    temporary._sweep.cache_clear()
+    files._sweep.cache_clear()
     yield tmp_path
-    temporary._sweep.cache_clear()
+    files._sweep.cache_clear()
 
 
 def planted(place: Path, name: str = "jaxpad-tune-abcd1234.live") -> Path:
@@ -63,7 +63,7 @@ def test_left_by_a_killed_process(place: Path) -> None:
         os.kill(holding.pid, signal.SIGKILL)
         holding.wait()
     assert left.is_dir()
-    temporary._sweep.cache_clear()
+    files._sweep.cache_clear()
     with Folder():
         assert not left.exists()
 

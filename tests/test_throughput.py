@@ -15,7 +15,7 @@ import pytest
 
 from helpers import HOME, Answers, environ
 from jaxpad import checks
-from jaxpad.results import Rate
+from jaxpad.core.results import Rate, Verdict
 from jaxpad.throughput import (
     KINDS,
     Attention,
@@ -31,7 +31,6 @@ from jaxpad.throughput import (
     steady,
     why_not,
 )
-from jaxpad.verdict import Verdict
 
 MIB, GIB = 1 << 20, 1 << 30
 EIGHT = """

@@ -21,11 +21,12 @@ from jaxpad.throughput import KINDS, Attention, Collective, Train, half, scale, 
 COMPILE = r"""
 import dataclasses, json, re, sys, tempfile
 from pathlib import Path
-from jaxpad import aot, gpus, schedule, throughput
-from jaxpad.schedule import _executable
-from jaxpad.schedule._cost import cost
-from jaxpad.schedule._hlo import Module, dtype
-from jaxpad.schedule._opcodes import CALLERS
+from jaxpad import gpus, schedule, throughput
+from jaxpad.schedule import aot
+from jaxpad.schedule import thunks as _executable
+from jaxpad.schedule.cost import cost
+from jaxpad.schedule.hlo import Module, dtype
+from jaxpad.schedule.hlo import CALLERS
 
 # What any process knows of itself; the configs of Ada and of some others, which come from
 # older ones of XLA's, do not hold it, and XLA takes fp8 for too new for the toolkit.

@@ -14,13 +14,11 @@ import numpy as np
 import pytest
 
 from helpers import HOME
-from jaxpad.errors import UsageError
-from jaxpad.tune._alike import differs
-from jaxpad.tune._bench import Bench
-from jaxpad.tune._load import between, disturbed, now
-from jaxpad.tune._model import Candidate, End, Measured, Pair, Ratio
-from jaxpad.tune._side import Side
-from jaxpad.tune._step import Effort, Step
+from jaxpad.core.results import UsageError
+from jaxpad.tune.measure import Bench, Side
+from jaxpad.tune.model import Candidate, Effort, End, Measured, Pair, Ratio, Step
+from jaxpad.tune.spaces import between, disturbed, now
+from jaxpad.tune.stepper import differs
 from tune_steps import FLAG
 
 EFFORT = Effort(turn_s=0.01, pairs=8, least=8, starts=3, start_pairs=4, waiting=9.0)

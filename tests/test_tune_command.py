@@ -14,9 +14,10 @@ import jsonschema
 import pytest
 
 from helpers import HOME, environ
-from jaxpad import flags, profile_tune, profiles, tune
-from jaxpad.errors import UsageError
-from jaxpad.profile_tune import Options
+from jaxpad import flags, profiles, tune
+from jaxpad.cli import tune as cli_tune
+from jaxpad.cli.tune import Options
+from jaxpad.core.results import UsageError
 from tune_bench import TableBench
 
 WIDTH, FAST = "xla_cpu_prefer_vector_width", "xla_cpu_enable_fast_math"
@@ -36,7 +37,7 @@ def compiled(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A study whose compiles are done: 12 candidates, 6 programs."""
     folder = tmp_path_factory.mktemp("tuned")
     (folder / "space.toml").write_text(SPACE)
-    assert profile_tune.profile_tune(options(folder, compile_only=True)) == 0
+    assert cli_tune.profile_tune(options(folder, compile_only=True)) == 0
     return folder
 
 
@@ -50,7 +51,7 @@ def folder(compiled: Path, tmp_path: Path) -> Path:
 
 @pytest.fixture
 def bench(monkeypatch: pytest.MonkeyPatch) -> Bench:
-    return lambda one: monkeypatch.setattr(profile_tune, "_bench", lambda _: one)
+    return lambda one: monkeypatch.setattr(cli_tune, "_bench", lambda _: one)
 
 
 def options(folder: Path, **more: Any) -> Options:
@@ -74,7 +75,7 @@ def told(folder: Path) -> dict[str, Any]:
 
 
 def test_compile_only(compiled: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert profile_tune.profile_tune(options(compiled, compile_only=True)) == 0
+    assert cli_tune.profile_tune(options(compiled, compile_only=True)) == 0
     printed = capsys.readouterr()
     assert printed.err == "12 candidates: 6 distinct programs\n"
     assert json.loads(printed.out) == told(compiled)
@@ -85,7 +86,7 @@ def test_compile_only(compiled: Path, capsys: pytest.CaptureFixture[str]) -> Non
 def test_winner(folder: Path, bench: Bench) -> None:
     """Its profile is one that the other commands take, and says what was measured."""
     bench(TableBench({(WIDTH, "512"): 1.1, (FAST, "true"): 0.9}))
-    assert profile_tune.profile_tune(options(folder, name="wide")) == 0
+    assert cli_tune.profile_tune(options(folder, name="wide")) == 0
     found = told(folder)
     assert found["winner"] == {WIDTH: "512"}
     profile = profiles.load(folder / "study/wide.toml")
@@ -108,7 +109,7 @@ def test_against(folder: Path, bench: Bench, tmp_path: Path) -> None:
     )
     bench(TableBench({(WIDTH, "512"): 1.1}))
     wanted = options(folder, out=str(tmp_path / "other"), against=str(base))
-    assert profile_tune.profile_tune(wanted) == 0
+    assert cli_tune.profile_tune(wanted) == 0
     profile = profiles.load(tmp_path / "other/mlp.toml")
     assert dict(profile.measured)["baseline"] == "base.toml"  # the file's folder is nobody's
     assert [flag.name for flag in profile.flags] == ["xla_cpu_ftz", WIDTH]
@@ -117,7 +118,7 @@ def test_against(folder: Path, bench: Bench, tmp_path: Path) -> None:
 
 def test_nothing_beats(folder: Path, bench: Bench, capsys: pytest.CaptureFixture[str]) -> None:
     bench(TableBench({(WIDTH, "512"): 0.98}))
-    assert profile_tune.profile_tune(options(folder, json=False)) == 0
+    assert cli_tune.profile_tune(options(folder, json=False)) == 0
     assert "Nothing beats the default: no profile is written." in capsys.readouterr().out
     assert told(folder)["winner"] is None
     assert not list((folder / "study").glob("*.toml"))
@@ -125,13 +126,13 @@ def test_nothing_beats(folder: Path, bench: Bench, capsys: pytest.CaptureFixture
 
 def test_interrupted(folder: Path, bench: Bench, capsys: pytest.CaptureFixture[str]) -> None:
     bench(TableBench({(WIDTH, "512"): 1.1}, interrupt=3))
-    assert profile_tune.profile_tune(options(folder)) == 130
+    assert cli_tune.profile_tune(options(folder)) == 130
     assert "2 measurements are kept" in capsys.readouterr().err
     assert len(told(folder)["measured"]) == 2
     assert not list((folder / "study").glob("*.toml"))
     again = TableBench({(WIDTH, "512"): 1.1})
     bench(again)
-    assert profile_tune.profile_tune(options(folder)) == 0
+    assert cli_tune.profile_tune(options(folder)) == 0
     assert len(again.measured) == 3
     assert (folder / "study/mlp.toml").is_file()
 
@@ -143,11 +144,11 @@ def test_profile_of_others(folder: Path, bench: Bench) -> None:
     mine = folder / "study/mlp.toml"
     mine.write_text("description = 'by hand'\n")
     with pytest.raises(UsageError, match=r"is not this study's; give another --name"):
-        profile_tune.profile_tune(options(folder))
+        cli_tune.profile_tune(options(folder))
     assert (mine.read_text(), one.measured) == ("description = 'by hand'\n", [])
     mine.unlink()
     for _ in range(2):
-        assert profile_tune.profile_tune(options(folder)) == 0
+        assert cli_tune.profile_tune(options(folder)) == 0
     assert len(profiles.load(mine).flags) == 1
 
 
@@ -172,7 +173,7 @@ def test_refused(folder: Path, bench: Bench, more: dict[str, str], said: str) ->
     before = (folder / "study/study.jsonl").read_bytes()
     bench(TableBench({}))
     with pytest.raises(UsageError) as raised:
-        profile_tune.profile_tune(options(folder, **more))
+        cli_tune.profile_tune(options(folder, **more))
     assert said in str(raised.value)
     assert "\n" not in str(raised.value)
     assert (folder / "study/study.jsonl").read_bytes() == before

@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 
 from jaxpad import effects
-from jaxpad.effects._child import Child
-from jaxpad.errors import UsageError
+from jaxpad.core.results import UsageError
+from jaxpad.effects.processes import Child
 from jaxpad.tune import Candidate, Compiled, Fate, Target, opened
-from jaxpad.tune._compile import Watcher, compile_all
+from jaxpad.tune.compiling import Watcher, compile_all
 
 STEP = "benchmarks.steps:mlp"
 WIDTH = "xla_cpu_prefer_vector_width"
@@ -24,7 +24,7 @@ ISA = "xla_cpu_max_isa"
 
 def asked(words: tuple[str, ...], *options: dict[str, Any]) -> list[str]:
     """The digests that one process comes to."""
-    child = Child(words, "jaxpad.tune._worker")
+    child = Child(words, "jaxpad.tune.worker")
     try:
         requests = [{"workload": STEP, "options": one} for one in options]
         return [str(child.ask(request, 120)["digest"]) for request in requests]

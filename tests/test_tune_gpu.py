@@ -12,7 +12,7 @@ H100 = "healthy-h100-sxm"  # eight GPUs at work, one program on each
 THERMAL, CAPPED = 0x40, 0x4  # hw_thermal_slowdown, sw_power_cap (nvml.h)
 ASK = """
 import json, time
-from jaxpad.tune._gpu import watched
+from jaxpad.tune.measure import watched
 with watched([%d]) as watch:
     time.sleep(0.5)
     print(json.dumps([watch.programs(), watch.disturbed(60, %d)]))
@@ -50,8 +50,8 @@ def test_idle_and_none() -> None:
 
 WATCHED = """
 import json
-from jaxpad.tune._gpu import gpus_of
-from jaxpad.tune._step import Step
+from jaxpad.tune.measure import gpus_of
+from jaxpad.tune.model import Step
 print(json.dumps(gpus_of(Step("dense", "gpu"))))
 """
 

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from jaxpad.tune._bench import Bench
+from jaxpad.tune.measure import Bench
 from tune_planted import real_bench, winner
 
 

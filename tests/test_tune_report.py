@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser
 
-from jaxpad.tune._html import headline, to_html
-from jaxpad.tune._model import Candidate, Compiled, End, Fate, Measured, Pair, Ratio, Tuned
+from jaxpad.tune.model import Candidate, Compiled, End, Fate, Measured, Pair, Ratio, Tuned
+from jaxpad.tune.page import headline, to_html
 from test_report_browser import CONTRASTS, PHONE, Opened, browser as browser, violations
 from test_report_samples import NASTY
 

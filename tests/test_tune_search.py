@@ -15,9 +15,9 @@ from pathlib import Path
 import pytest
 
 from helpers import HOME, environ
-from jaxpad.errors import UsageError
+from jaxpad.core.results import UsageError
 from jaxpad.tune import Candidate, Request, Run, Space, Study, Target, Tuned, opened, undecided
-from jaxpad.tune._search import FEW
+from jaxpad.tune.searching import FEW
 from tune_bench import TableBench, compiled, space
 
 KEY = {"workload": "test", "jaxlib": "1", "seed": "0"}

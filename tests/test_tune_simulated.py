@@ -7,8 +7,8 @@ from functools import partial
 
 import pytest
 
-from jaxpad.tune import _stats
-from jaxpad.tune._bench import Bench
+from jaxpad.tune import searching
+from jaxpad.tune.measure import Bench
 from tune_machine import FLAG, Machine, bench
 from tune_planted import winner
 
@@ -23,7 +23,7 @@ MACHINES: dict[str, Callable[[int, dict[str, float]], Machine]] = {
 @pytest.fixture(autouse=True)
 def rougher_intervals(monkeypatch: pytest.MonkeyPatch) -> None:
     """A quarter of the resamples: nearly all of a simulated search is drawing them."""
-    monkeypatch.setattr(_stats, "RESAMPLES", 1000)
+    monkeypatch.setattr(searching, "RESAMPLES", 1000)
 
 
 def named(patch: pytest.MonkeyPatch, kind: str, **speeds: float) -> list[str | None]:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from jaxpad.errors import UsageError
+from jaxpad.core.results import UsageError
 from jaxpad.tune import Candidate, load_space
 
 WIDTH = "xla_cpu_prefer_vector_width"

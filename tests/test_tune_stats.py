@@ -7,9 +7,8 @@ import math
 import numpy as np
 import pytest
 
-from jaxpad.tune._model import Pair, Ratio
-from jaxpad.tune._stats import over_starts, ratio
-from jaxpad.tune._step import Effort
+from jaxpad.tune.model import Effort, Pair, Ratio
+from jaxpad.tune.searching import over_starts, ratio
 
 EFFORT = Effort()
 RUNS = 300

@@ -13,10 +13,12 @@ import pytest
 
 import shared
 from helpers import HOME, environ
-from jaxpad import bounds, gpus, paths, profiles, runner
-from jaxpad.errors import UsageError
-from jaxpad.slurm._commands import on_node
-from jaxpad.tune import _space
+from jaxpad import gpus, profiles
+from jaxpad.clusters.slurm_plan import on_node
+from jaxpad.core import bounds, paths
+from jaxpad.core.results import UsageError
+from jaxpad.smoke import collection
+from jaxpad.tune import spaces
 
 PROFILE = """description = "ours"
 extends = ["base"]
@@ -61,7 +63,7 @@ def project(tmp_path: Path) -> Path:
         "configs/profiles/base.toml": PROFILE,
         "configs/gpus/l4.toml": gpu.replace('description = "', 'description = "Our own '),
         "configs/gpus/zz.toml": gpu,
-        "configs/tune/cpu.toml": (_space.FOLDER / "cpu.toml").read_text(),
+        "configs/tune/cpu.toml": (spaces.FOLDER / "cpu.toml").read_text(),
         "configs/health.toml": BOUNDS,
         "smoke_tests/test_ours.py": CHECK,
         "smoke_tests/test_environment.py": REPLACED,
@@ -205,8 +207,8 @@ def test_gpus_of_both(inside: Path) -> None:
 
 
 def test_spaces_of_both(inside: Path) -> None:
-    assert _space._path("cpu") == inside / "configs/tune/cpu.toml"
-    assert _space._path("gpu") == _space.FOLDER / "gpu.toml"
+    assert spaces._path("cpu") == inside / "configs/tune/cpu.toml"
+    assert spaces._path("gpu") == spaces.FOLDER / "gpu.toml"
 
 
 def test_bounds_of_both(inside: Path, tmp_path: Path) -> None:
@@ -235,7 +237,7 @@ def test_bounds_refused(inside: Path, text: str, said: str) -> None:
 
 
 def test_file_of_one_name_replaces(inside: Path) -> None:
-    checks = runner.collect(*paths.folders("smoke_tests"))
+    checks = collection.collect(*paths.folders("smoke_tests"))
     files = {check.file.name: check.file for check in checks}
     assert paths.hides(files["test_environment.py"])
     assert not paths.hides(files["test_ours.py"])
@@ -243,7 +245,7 @@ def test_file_of_one_name_replaces(inside: Path) -> None:
 
 
 def test_child_has_the_same_project(inside: Path, tmp_path: Path) -> None:
-    code = "from jaxpad import paths; print(paths.project())"
+    code = "from jaxpad.core import paths; print(paths.project())"
     made = paths.importable(environ())
     done = subprocess.run(
         [sys.executable, "-c", code], env=made, cwd=tmp_path, capture_output=True, text=True
@@ -252,7 +254,7 @@ def test_child_has_the_same_project(inside: Path, tmp_path: Path) -> None:
 
 
 def test_node_has_the_same_project(inside: Path) -> None:
-    from jaxpad.engines._slurm_runtime import Inside
+    from jaxpad.clusters.slurm_commands import Inside
 
     assert on_node(["smoke"], Inside(), 0)[:2] == ["env", f"JAXPAD_PROJECT={inside}"]
     assert "env" not in on_node(["smoke"], Inside("apptainer", "x.sif"), 0)

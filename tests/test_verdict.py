@@ -1,4 +1,4 @@
-from jaxpad.verdict import Verdict, overall
+from jaxpad.core.results import Verdict, overall
 
 
 def test_fail_outranks_all() -> None:

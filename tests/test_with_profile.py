@@ -17,7 +17,7 @@ import pytest
 
 from helpers import HOME
 from jaxpad import profiles
-from jaxpad.errors import UsageError
+from jaxpad.core.results import UsageError
 
 VERSION = "0.12.0"
 WHY = 'why = "w"\nsource = "https://example.org"\n'

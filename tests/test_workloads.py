@@ -14,7 +14,7 @@ import pytest
 
 from helpers import HOME, environ
 from jaxpad import workloads
-from jaxpad.errors import UsageError
+from jaxpad.core.results import UsageError
 from jaxpad.profiles import WORKLOADS
 
 GOOD = """

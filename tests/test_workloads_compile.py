@@ -23,7 +23,8 @@ from jaxpad import workloads
 
 COMPILE = """
 import json, sys
-from jaxpad import aot, gpus, workloads
+from jaxpad import gpus, workloads
+from jaxpad.schedule import aot
 
 found = []
 for name, gpu_name, options in json.load(sys.stdin):

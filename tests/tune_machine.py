@@ -15,9 +15,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from jaxpad.tune import _bench
-from jaxpad.tune._bench import Bench
-from jaxpad.tune._step import Effort, Step
+from jaxpad.tune import measure
+from jaxpad.tune.measure import Bench
+from jaxpad.tune.model import Effort, Step
 
 FLAG = "xla_speed"  # its value is what the candidate's speed is called in `Machine.speeds`
 CORES = (0, 1)
@@ -94,6 +94,6 @@ class SimulatedSide:
 
 def bench(patch: pytest.MonkeyPatch, machine: Machine) -> Bench:
     """The real bench, with the shipped effort, on this machine."""
-    patch.setattr(_bench, "Side", lambda _step, words: SimulatedSide(machine, words))
-    patch.setattr("jaxpad.tune._bench.os.sched_getaffinity", lambda _: set(CORES))
+    patch.setattr(measure, "Side", lambda _step, words: SimulatedSide(machine, words))
+    patch.setattr("jaxpad.tune.measure.os.sched_getaffinity", lambda _: set(CORES))
     return Bench(Step("simulated"), Effort())

@@ -8,9 +8,8 @@ from contextlib import contextmanager
 import pytest
 
 from helpers import HOME
-from jaxpad.tune._bench import Bench
-from jaxpad.tune._model import Candidate, End, Measured
-from jaxpad.tune._step import Effort, Step
+from jaxpad.tune.measure import Bench
+from jaxpad.tune.model import Candidate, Effort, End, Measured, Step
 from tune_steps import FLAG
 
 # Turns count however long they waited for a core, so that searches in real processes hold on a

@@ -12,8 +12,8 @@ import jsonschema
 
 from helpers import HOME, environ
 from jaxpad import profiles, tune
-from jaxpad.tune._space import FOLDER
-from jaxpad.verdict import Verdict
+from jaxpad.core.results import Verdict
+from jaxpad.tune.spaces import FOLDER
 
 SHIPPED = FOLDER / "cpu.toml"
 

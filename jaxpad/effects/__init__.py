@@ -7,13 +7,19 @@ Programs are compiled in children for GPUs that are not there, and kept on disk;
 here imports JAX in the calling process. What the verdicts mean is in docs/explain.md.
 """
 
-from jaxpad.effects._cache import releases
-from jaxpad.effects._compute import Effort, Watcher, compute, fresh
-from jaxpad.effects._explain import cells, explain, explain_all, told
-from jaxpad.effects._explanation import Answers, Explanation, FlagEffects, Question
-from jaxpad.effects._judge import DEFAULT, NEITHER, Effect, Verdict
-from jaxpad.effects._model import Cell, NoProgramError, Outcome
-from jaxpad.effects._serve import serve
+from jaxpad.effects.compilation import Effort, Watcher, compute, fresh, releases
+from jaxpad.effects.explanation import (
+    Answers,
+    Explanation,
+    FlagEffects,
+    Question,
+    cells,
+    explain,
+    explain_all,
+    told,
+)
+from jaxpad.effects.model import DEFAULT, NEITHER, Cell, Effect, NoProgramError, Outcome, Verdict
+from jaxpad.effects.processes import serve
 
 __all__ = [
     "DEFAULT",

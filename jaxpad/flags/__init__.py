@@ -4,21 +4,25 @@ Nothing here imports JAX in the calling process. XLA is asked in children, since
 XLA_FLAGS once in a process and exits where it refuses one.
 """
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from jaxpad.core.later import later
 
 if TYPE_CHECKING:
-    from jaxpad.flags._accept import Acceptance, accept
-    from jaxpad.flags._ask import Reading, complaint, read
-    from jaxpad.flags._catalogue import Option, catalogue, spellings
-    from jaxpad.flags._check import check, unknown
-    from jaxpad.flags._effective import Effective, effective
-    from jaxpad.flags._history import history, known_by, tested
-    from jaxpad.flags._judge import FlagInEffect, Status
-    from jaxpad.flags._notices import without_notices
-    from jaxpad.flags._plugin import disagreements, plugin_fields, plugin_library
-    from jaxpad.flags._schema import jaxlib_version
-    from jaxpad.profiles import nearest
+    from jaxpad.core.text import nearest
+    from jaxpad.flags.checking import Acceptance, accept, check, unknown
+    from jaxpad.flags.in_effect import Effective, FlagInEffect, Status, effective
+    from jaxpad.flags.installed import (
+        Option,
+        catalogue,
+        disagreements,
+        plugin_fields,
+        plugin_library,
+        spellings,
+    )
+    from jaxpad.flags.parser import Reading, complaint, read, without_notices
+    from jaxpad.flags.releases import history, known_by, tested
+    from jaxpad.flags.schema import jaxlib_version
 
 __all__ = [
     "Acceptance",
@@ -46,24 +50,30 @@ __all__ = [
     "without_notices",
 ]
 # Imported when asked for: most of them need protobuf, which a base install does without.
-_MODULES = {
-    "_accept": ("Acceptance", "accept"),
-    "_ask": ("Reading", "complaint", "read"),
-    "_catalogue": ("Option", "catalogue", "spellings"),
-    "_check": ("check", "unknown"),
-    "_effective": ("Effective", "effective"),
-    "_history": ("history", "known_by", "tested"),
-    "_judge": ("FlagInEffect", "Status"),
-    "_notices": ("without_notices",),
-    "_plugin": ("disagreements", "plugin_fields", "plugin_library"),
-    "_schema": ("jaxlib_version",),
-    "_words": ("nearest",),
+_LATER = {
+    "Acceptance": ".checking",
+    "Effective": ".in_effect",
+    "FlagInEffect": ".in_effect",
+    "Option": ".installed",
+    "Reading": ".parser",
+    "Status": ".in_effect",
+    "accept": ".checking",
+    "catalogue": ".installed",
+    "check": ".checking",
+    "complaint": ".parser",
+    "disagreements": ".installed",
+    "effective": ".in_effect",
+    "history": ".releases",
+    "jaxlib_version": ".schema",
+    "known_by": ".releases",
+    "nearest": "jaxpad.core.text",
+    "plugin_fields": ".installed",
+    "plugin_library": ".installed",
+    "read": ".parser",
+    "spellings": ".installed",
+    "tested": ".releases",
+    "unknown": ".checking",
+    "without_notices": ".parser",
 }
-_LATER = {name: module for module, names in _MODULES.items() for name in names}
 
-
-def __getattr__(name: str) -> Any:
-    if name not in _LATER:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    package = "jaxpad.profiles" if name == "nearest" else __name__
-    return getattr(importlib.import_module(f"{package}.{_LATER[name]}"), name)
+__getattr__ = later(__name__, _LATER)

@@ -8,14 +8,13 @@
 docs/fleet.md. Nothing in a node's report is trusted: see `read_node`.
 """
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from jaxpad.fleet._drain import SCHEDULERS as SCHEDULERS, line as line
-from jaxpad.fleet._expected import expand as expand, expected as expected
-from jaxpad.fleet._json import to_json as to_json
-from jaxpad.fleet._merge import merge as merge
-from jaxpad.fleet._model import (
+from jaxpad.core.later import later
+from jaxpad.fleet.digest import read_node as read_node
+from jaxpad.fleet.gathering import expand as expand, expected as expected
+from jaxpad.fleet.merging import also as also, merge as merge
+from jaxpad.fleet.model import (
     SCHEMA_VERSION as SCHEMA_VERSION,
     Difference as Difference,
     Distribution as Distribution,
@@ -26,21 +25,28 @@ from jaxpad.fleet._model import (
     Problem as Problem,
     SetAside as SetAside,
 )
-from jaxpad.fleet._problems import also as also
-from jaxpad.fleet._prometheus import prometheus as prometheus
-from jaxpad.fleet._read import read_node as read_node
-from jaxpad.fleet._refused import Refused as Refused
+from jaxpad.fleet.output import to_json as to_json
+from jaxpad.fleet.untrusted import Refused as Refused
 
 if TYPE_CHECKING:
-    from jaxpad.fleet._html import to_html as to_html
-    from jaxpad.fleet._terminal import summary as summary
-    from jaxpad.fleet._write import write as write
+    from jaxpad.fleet.output import write as write
+    from jaxpad.fleet.page import to_html as to_html
+    from jaxpad.fleet.text import (
+        SCHEDULERS as SCHEDULERS,
+        line as line,
+        prometheus as prometheus,
+        summary as summary,
+    )
 
 # Imported when asked for: a worker that reads reports needs neither rich nor pictures.
-_LATER = {"summary": "_terminal", "to_html": "_html", "write": "_write"}
+_LATER = {
+    "SCHEDULERS": ".text",
+    "line": ".text",
+    "prometheus": ".text",
+    "summary": ".text",
+    "to_html": ".page",
+    "write": ".output",
+}
 
 
-def __getattr__(name: str) -> Any:
-    if name not in _LATER:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(importlib.import_module(f"{__name__}.{_LATER[name]}"), name)
+__getattr__ = later(__name__, _LATER)

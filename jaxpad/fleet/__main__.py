@@ -6,7 +6,7 @@ import gc
 import pickle
 import sys
 
-from jaxpad.fleet._read import read
+from jaxpad.fleet.digest import read
 
 
 def main() -> None:

@@ -7,11 +7,19 @@
 No JAX is imported and no driver asked: tests judge rates and machines that never were.
 """
 
-from jaxpad.gates._conclude import Answer, of_findings, of_judgements, where
-from jaxpad.gates._count import all_used
-from jaxpad.gates._judge import judge
-from jaxpad.gates._subject import Evidence
-from jaxpad.gates._watched import clocked, counters, slowed, stayed
+from jaxpad.gates.evidence import Evidence
+from jaxpad.gates.judging import (
+    Answer,
+    all_used,
+    clocked,
+    counters,
+    judge,
+    of_findings,
+    of_judgements,
+    slowed,
+    stayed,
+    where,
+)
 
 __all__ = [
     "Answer",

@@ -1,14 +1,21 @@
 """GPU descriptions: how to recognise a GPU, its peak rates, and what XLA compiles for.
 
 One TOML file each in configs/gpus/; the format is in docs/gpus.md. Nothing here imports
-JAX or asks a driver: `jaxpad.aot` compiles for a description.
+JAX or asks a driver: `jaxpad.schedule.aot` compiles for a description.
 """
 
-from jaxpad.gpus._load import FOLDER, load, names
-from jaxpad.gpus._model import Figure, GpuDescription, Memory, NvLink, Pcie, Target, Unit
-from jaxpad.gpus._read import DTYPES
-from jaxpad.gpus._recognise import recognise
-from jaxpad.gpus._text import text_proto
+from jaxpad.gpus.catalogue import FOLDER, load, names, recognise
+from jaxpad.gpus.description import (
+    DTYPES,
+    Figure,
+    GpuDescription,
+    Memory,
+    NvLink,
+    Pcie,
+    Target,
+    Unit,
+)
+from jaxpad.gpus.xla_target import text_proto
 
 __all__ = [
     "DTYPES",

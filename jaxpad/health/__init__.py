@@ -7,16 +7,67 @@
 CUDA context made; the questions and what they mean are in docs/health.md.
 """
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from jaxpad.core.later import later
 
 if TYPE_CHECKING:
-    from jaxpad.health._public import *  # noqa: F403 - the names that __getattr__ finds
+    from jaxpad.core.bounds import (
+        Bound as Bound,
+        Bounds as Bounds,
+        load as load,
+        overrides as overrides,
+    )
+    from jaxpad.health.judging import (
+        LIMIT_S as LIMIT_S,
+        QUESTIONS as QUESTIONS,
+        Health as Health,
+        Roots as Roots,
+        about as about,
+        check as check,
+        concealed as concealed,
+        describe as describe,
+        judge as judge,
+        look as look,
+    )
+    from jaxpad.health.model import (
+        Facts as Facts,
+        Finding as Finding,
+        grouped as grouped,
+        places as places,
+    )
+    from jaxpad.health.output import (
+        UNKNOWN as UNKNOWN,
+        nagios as nagios,
+        prometheus as prometheus,
+        unknown as unknown,
+        write as write,
+    )
 
+_LATER = {
+    "Bound": "jaxpad.core.bounds",
+    "Bounds": "jaxpad.core.bounds",
+    "load": "jaxpad.core.bounds",
+    "overrides": "jaxpad.core.bounds",
+    "Facts": ".model",
+    "Finding": ".model",
+    "Health": ".judging",
+    "LIMIT_S": ".judging",
+    "QUESTIONS": ".judging",
+    "Roots": ".judging",
+    "UNKNOWN": ".output",
+    "about": ".judging",
+    "check": ".judging",
+    "concealed": ".judging",
+    "describe": ".judging",
+    "grouped": ".model",
+    "judge": ".judging",
+    "look": ".judging",
+    "nagios": ".output",
+    "places": ".model",
+    "prometheus": ".output",
+    "unknown": ".output",
+    "write": ".output",
+}
 
-def __getattr__(name: str) -> Any:
-    """The names of `_public`: the child that asks NVML needs none of them."""
-    if name.startswith("_"):  # a submodule on its way in
-        raise AttributeError(name)
-    from jaxpad.health import _public
-
-    return getattr(_public, name)
+__getattr__ = later(__name__, _LATER)

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from jaxpad import nvml
-from jaxpad.nvml._device import started
+from jaxpad.nvml.device import started
 
 
 def _asked(sysfs: str, kmsg: str) -> dict[str, Any]:

@@ -7,13 +7,11 @@
 Nothing here imports JAX before a process has to.
 """
 
-from jaxpad.multi._expected import Expected
-from jaxpad.multi._merge import merge
-from jaxpad.multi._options import Options
-from jaxpad.multi._read import Aside, Gathered, read, read_logs
-from jaxpad.multi._record import Check, End, Identity, Pair, Rate, Record, Stage
-from jaxpad.multi._report import Blame, Fault, MultiReport, NodeResult, RankResult
-from jaxpad.multi._run import MARK, main
+from jaxpad.multi.merging import merge
+from jaxpad.multi.process import main
+from jaxpad.multi.reading import MARK, Aside, Gathered, read, read_logs
+from jaxpad.multi.record import Check, End, Expected, Identity, Options, Pair, Rate, Record, Stage
+from jaxpad.multi.report import Blame, Fault, MultiReport, NodeResult, RankResult
 
 __all__ = [
     "MARK",

@@ -11,20 +11,107 @@ Every field is a value, or None and the reason. What is read, and what a missing
 means, is in docs/nvml.md.
 """
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from jaxpad.nvml._driver import Driver, from_json, read
+from jaxpad.core.later import later
+from jaxpad.nvml.driver import Driver as Driver, from_json as from_json, read as read
 
 if TYPE_CHECKING:
-    from jaxpad.nvml._public import *  # noqa: F403 - the names that __getattr__ finds
+    from jaxpad.core.reading import (
+        Reading as Reading,
+        from_plain as from_plain,
+        to_plain as to_plain,
+    )
+    from jaxpad.nvml.child import ask as ask, record as record
+    from jaxpad.nvml.device import Identity as Identity
+    from jaxpad.nvml.hardware import (
+        Clocks as Clocks,
+        Ecc as Ecc,
+        Fabric as Fabric,
+        Memory as Memory,
+        NvLink as NvLink,
+        Pcie as Pcie,
+        RemappedRows as RemappedRows,
+        RetiredPages as RetiredPages,
+        Throttle as Throttle,
+    )
+    from jaxpad.nvml.kernel_log import (
+        BusGpu as BusGpu,
+        Kernel as Kernel,
+        Port as Port,
+        Xid as Xid,
+        kernel as kernel,
+    )
+    from jaxpad.nvml.ordinals import (
+        CudaDevice as CudaDevice,
+        Match as Match,
+        cuda_devices as cuda_devices,
+        match as match,
+    )
+    from jaxpad.nvml.sampler import Sampler as Sampler
+    from jaxpad.nvml.state import (
+        GpuState as GpuState,
+        Mig as Mig,
+        MigDevice as MigDevice,
+        Modes as Modes,
+        Power as Power,
+        Process as Process,
+        Processes as Processes,
+        Snapshot as Snapshot,
+        Temperature as Temperature,
+        Utilisation as Utilisation,
+        snapshot as snapshot,
+    )
+    from jaxpad.nvml.traces import (
+        Gap as Gap,
+        GpmTrace as GpmTrace,
+        GpuTrace as GpuTrace,
+        Lost as Lost,
+        Trace as Trace,
+    )
 
-__all__ = ["Driver", "from_json", "read"]
+_LATER = {
+    "Reading": "jaxpad.core.reading",
+    "from_plain": "jaxpad.core.reading",
+    "to_plain": "jaxpad.core.reading",
+    "BusGpu": ".kernel_log",
+    "Clocks": ".hardware",
+    "CudaDevice": ".ordinals",
+    "Ecc": ".hardware",
+    "Fabric": ".hardware",
+    "Gap": ".traces",
+    "GpmTrace": ".traces",
+    "GpuState": ".state",
+    "GpuTrace": ".traces",
+    "Identity": ".device",
+    "Kernel": ".kernel_log",
+    "Lost": ".traces",
+    "Match": ".ordinals",
+    "Memory": ".hardware",
+    "Mig": ".state",
+    "MigDevice": ".state",
+    "Modes": ".state",
+    "NvLink": ".hardware",
+    "Pcie": ".hardware",
+    "Port": ".kernel_log",
+    "Power": ".state",
+    "Process": ".state",
+    "Processes": ".state",
+    "RemappedRows": ".hardware",
+    "RetiredPages": ".hardware",
+    "Sampler": ".sampler",
+    "Snapshot": ".state",
+    "Temperature": ".state",
+    "Throttle": ".hardware",
+    "Trace": ".traces",
+    "Utilisation": ".state",
+    "Xid": ".kernel_log",
+    "ask": ".child",
+    "cuda_devices": ".ordinals",
+    "kernel": ".kernel_log",
+    "match": ".ordinals",
+    "record": ".child",
+    "snapshot": ".state",
+}
 
-
-def __getattr__(name: str) -> Any:
-    """The rest, when it is asked for: every check of a smoke run imports `Driver`."""
-    if name.startswith("_"):  # a submodule on its way in
-        raise AttributeError(name)
-    from jaxpad.nvml import _public
-
-    return getattr(_public, name)
+__getattr__ = later(__name__, _LATER)

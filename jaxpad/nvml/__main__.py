@@ -22,7 +22,7 @@ def _account(words: list[str]) -> Any:
         case ["snapshot", sysfs, kmsg]:
             return nvml.to_plain(nvml.snapshot(Path(sysfs), Path(kmsg)))
         case ["record"]:
-            from jaxpad.nvml._record import record
+            from jaxpad.nvml.recording import record
 
             return record()
         case _:

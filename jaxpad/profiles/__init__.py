@@ -4,23 +4,23 @@ The format is in docs/profiles.md. Nothing here imports JAX or asks XLA anything
 `jaxpad.flags` does that.
 """
 
-from jaxpad.profiles._compose import (
+from jaxpad.core.text import did_you_mean, listed, nearest
+from jaxpad.profiles.composing import (
     BAKED,
     BAKED_PROFILE,
     BASE,
     Composed,
     Origin,
     compose,
+    environment,
     in_force,
+    render,
+    select,
+    write,
 )
-from jaxpad.profiles._entries import ARCHITECTURES, WORKLOADS
-from jaxpad.profiles._files import write
-from jaxpad.profiles._load import FOLDER, layers, load, names
-from jaxpad.profiles._model import EnvVar, Flag, Profile, Requires
-from jaxpad.profiles._parse import Parsed, ParsedFlag, missing, parse
-from jaxpad.profiles._render import environment, render, select
-from jaxpad.profiles._versions import matches
-from jaxpad.profiles._words import did_you_mean, listed, nearest
+from jaxpad.profiles.loading import ARCHITECTURES, FOLDER, WORKLOADS, layers, load, matches, names
+from jaxpad.profiles.model import EnvVar, Flag, Profile, Requires
+from jaxpad.profiles.xla_flags import Parsed, ParsedFlag, missing, parse
 
 __all__ = [
     "ARCHITECTURES",

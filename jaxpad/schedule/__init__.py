@@ -7,10 +7,11 @@ Nothing is run and nothing is timed: times are a roofline model's. What each num
 and what cannot be read is in docs/schedule.md.
 """
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from jaxpad.schedule._compare import compare
-from jaxpad.schedule._model import (
+from jaxpad.core.later import later
+from jaxpad.schedule.comparison import Same, compare, same
+from jaxpad.schedule.model import (
     Between,
     Collective,
     Digest,
@@ -21,12 +22,11 @@ from jaxpad.schedule._model import (
     Program,
     RooflineFigure,
     Thunks,
+    UnreadableError,
 )
-from jaxpad.schedule._records import UnreadableError
-from jaxpad.schedule._same import Same, same
 
 if TYPE_CHECKING:
-    from jaxpad.schedule._read import read
+    from jaxpad.schedule.reading import read
 
 __all__ = [
     "Between",
@@ -47,10 +47,5 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str) -> Any:
-    """`read` brings numpy and protobuf, which whoever holds results to each other does without."""
-    if name == "read":
-        from jaxpad.schedule._read import read
-
-        return read
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+# It brings numpy and protobuf, which whoever holds results to each other does without.
+__getattr__ = later(__name__, {"read": ".reading"})

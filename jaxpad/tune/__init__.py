@@ -9,21 +9,44 @@ turn by turn in two processes, and the best one is measured again afresh before 
 What the words mean is in docs/tune.md. Nothing here imports JAX in the calling process.
 """
 
-from jaxpad.tune._bench import Bench
-from jaxpad.tune._compile import Target, Watcher as CompileWatcher
-from jaxpad.tune._json import FILE as JSON_FILE, SCHEMA, from_json, text, to_json
-from jaxpad.tune._machine import Machine, find as find_machine
-from jaxpad.tune._model import Candidate, Compiled, End, Fate, Measured, Pair, Ratio, Tuned
-from jaxpad.tune._profile import (
+from jaxpad.tune.compiling import Target, Watcher as CompileWatcher
+from jaxpad.tune.measure import Bench
+from jaxpad.tune.model import (
+    Candidate,
+    Compiled,
+    Effort,
+    End,
+    Fate,
+    Measured,
+    Pair,
+    Ratio,
+    Step,
+    Tuned,
+)
+from jaxpad.tune.runs import (
+    Meter,
+    Request,
+    Run,
     Target as ProfileFile,
+    Watcher,
     replace,
     require_free,
+    summary,
+    undecided,
     write as write_profile,
 )
-from jaxpad.tune._run import Meter, Request, Run, Watcher, summary, undecided
-from jaxpad.tune._space import Space, load as load_space
-from jaxpad.tune._step import Effort, Step
-from jaxpad.tune._study import KEY, Study, key_digest, opened
+from jaxpad.tune.spaces import Machine, Space, find as find_machine, load as load_space
+from jaxpad.tune.study import (
+    JSON_FILE,
+    KEY,
+    SCHEMA,
+    Study,
+    from_json,
+    key_digest,
+    opened,
+    text,
+    to_json,
+)
 
 __all__ = [
     "JSON_FILE",

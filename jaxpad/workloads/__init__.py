@@ -5,8 +5,7 @@ each is for, and how to give one's own, is in docs/workloads.md. JAX is imported
 program and not before, so names are listed at once.
 """
 
-from jaxpad.workloads._digest import digest
-from jaxpad.workloads._load import load, names
-from jaxpad.workloads._model import Program, Workload
+from jaxpad.workloads.loading import load, names
+from jaxpad.workloads.model import Program, Workload, digest
 
 __all__ = ["Program", "Workload", "digest", "load", "names"]

@@ -20,7 +20,7 @@ import pytest
 
 from helpers import HOME, NOT_HERE
 from images import Built, Done, jaxpad, require_baked_profile, run
-from jaxpad import runner
+from jaxpad.smoke import collection
 
 ANYBODY = ("--user", "12345:54321")
 READ_ONLY = ("--read-only", "--tmpfs", "/tmp")
@@ -68,8 +68,8 @@ class Suite:
     @property
     def checks(self) -> set[str]:
         """The names of the checks that have to answer."""
-        every = runner.collect(HOME / "smoke_tests")
-        return {check.name for check in runner.select(every, self.expression or None)}
+        every = collection.collect(HOME / "smoke_tests")
+        return {check.name for check in collection.select(every, self.expression or None)}
 
 
 # In the order they are started: one image is ready before the other.

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from jaxpad import flags, matrix
+from jaxpad import flags
+from jaxpad.effects import matrix
 from matrix_again import again, of_commit, seconds_and_mib
 
 

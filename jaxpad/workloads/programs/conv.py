@@ -9,9 +9,8 @@ import jax.numpy as jnp
 from jax import lax
 from jax.sharding import Mesh
 
-from jaxpad.workloads._model import Program
-from jaxpad.workloads.programs._mlp import Layers, cross_entropy
-from jaxpad.workloads.programs._train import struct, training_step
+from jaxpad.workloads.model import Program
+from jaxpad.workloads.programs._models import Layers, cross_entropy, struct, training_step
 
 
 @dataclass(frozen=True)

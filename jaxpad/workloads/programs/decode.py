@@ -9,15 +9,21 @@ import jax.numpy as jnp
 from jax import lax
 from jax.sharding import Mesh
 
-from jaxpad.workloads._model import Program
-from jaxpad.workloads.programs import _decoder
-from jaxpad.workloads.programs._decoder import merge, project, rms_norm, shares, weights
-from jaxpad.workloads.programs._mlp import Layers
-from jaxpad.workloads.programs._train import struct
+from jaxpad.workloads.model import Program
+from jaxpad.workloads.programs import _models
+from jaxpad.workloads.programs._models import (
+    Layers,
+    merge,
+    project,
+    rms_norm,
+    shares,
+    struct,
+    weights,
+)
 
 
 @dataclass(frozen=True)
-class Sizes(_decoder.Sizes):
+class Sizes(_models.DecoderSizes):
     """Of the decoder, its batch, and the `length` that its cache has room for."""
 
     batch: int = 16

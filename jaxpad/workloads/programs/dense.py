@@ -5,15 +5,21 @@ from __future__ import annotations
 import jax
 from jax.sharding import Mesh
 
-from jaxpad.workloads._model import Program
-from jaxpad.workloads.programs._mlp import Layers, Sizes, mlp
-from jaxpad.workloads.programs._train import squared_error, struct, training_step
+from jaxpad.workloads.model import Program
+from jaxpad.workloads.programs._models import (
+    Layers,
+    MlpSizes,
+    mlp,
+    squared_error,
+    struct,
+    training_step,
+)
 
-FULL = Sizes(layers=2)
-TINY = Sizes(layers=2, width=32, hidden=64, tokens=64, dtype="float32")
+FULL = MlpSizes(layers=2)
+TINY = MlpSizes(layers=2, width=32, hidden=64, tokens=64, dtype="float32")
 
 
-def program(mesh: Mesh, sizes: Sizes = FULL) -> Program:
+def program(mesh: Mesh, sizes: MlpSizes = FULL) -> Program:
     """Params are a list of {up: (width, hidden), down: (hidden, width)}, x (tokens, width)."""
 
     def loss(params: list[Layers], x: jax.Array, target: jax.Array) -> jax.Array:

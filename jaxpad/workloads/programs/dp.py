@@ -9,16 +9,23 @@ from __future__ import annotations
 import jax
 from jax.sharding import Mesh
 
-from jaxpad.workloads._model import Program
-from jaxpad.workloads.programs._mlp import TINY, Layers, Sizes, scanned
-from jaxpad.workloads.programs._train import squared_error, struct, training_step
+from jaxpad.workloads.model import Program
+from jaxpad.workloads.programs._models import (
+    TINY,
+    Layers,
+    MlpSizes,
+    scanned,
+    squared_error,
+    struct,
+    training_step,
+)
 
 __all__ = ["FULL", "TINY", "program"]
 
-FULL = Sizes(layers=4, width=1024, hidden=4096, tokens=32768)
+FULL = MlpSizes(layers=4, width=1024, hidden=4096, tokens=32768)
 
 
-def program(mesh: Mesh, sizes: Sizes = FULL) -> Program:
+def program(mesh: Mesh, sizes: MlpSizes = FULL) -> Program:
     """The batch (tokens, width) is sharded over the axis `data`, nothing else is.
 
     Params are `layers`, {up: (layers, width, hidden), down: (layers, hidden, width)}, and

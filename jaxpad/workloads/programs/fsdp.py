@@ -10,16 +10,23 @@ from __future__ import annotations
 import jax
 from jax.sharding import Mesh
 
-from jaxpad.workloads._model import Program
-from jaxpad.workloads.programs._mlp import TINY, Layers, Sizes, scanned
-from jaxpad.workloads.programs._train import squared_error, struct, training_step
+from jaxpad.workloads.model import Program
+from jaxpad.workloads.programs._models import (
+    TINY,
+    Layers,
+    MlpSizes,
+    scanned,
+    squared_error,
+    struct,
+    training_step,
+)
 
 __all__ = ["FULL", "TINY", "program"]
 
-FULL = Sizes(layers=8, width=4096, hidden=16384, tokens=16384)
+FULL = MlpSizes(layers=8, width=4096, hidden=16384, tokens=16384)
 
 
-def program(mesh: Mesh, sizes: Sizes = FULL) -> Program:
+def program(mesh: Mesh, sizes: MlpSizes = FULL) -> Program:
     """The batch (sequences, tokens, width), one sequence a GPU, is sharded over all axes.
 
     Params are {up: (layers, width, hidden), down: (layers, hidden, width)}, sharded over

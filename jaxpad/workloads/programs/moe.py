@@ -13,9 +13,8 @@ import jax.numpy as jnp
 from jax import lax
 from jax.sharding import Mesh, PartitionSpec
 
-from jaxpad.workloads._model import Program
-from jaxpad.workloads.programs._mlp import Layers
-from jaxpad.workloads.programs._train import squared_error, struct, training_step
+from jaxpad.workloads.model import Program
+from jaxpad.workloads.programs._models import Layers, squared_error, struct, training_step
 
 
 @dataclass(frozen=True)

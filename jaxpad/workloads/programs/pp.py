@@ -13,14 +13,13 @@ import jax.numpy as jnp
 from jax import lax
 from jax.sharding import Mesh, PartitionSpec
 
-from jaxpad.workloads._model import Program
-from jaxpad.workloads.programs import _mlp
-from jaxpad.workloads.programs._mlp import Layers, scanned
-from jaxpad.workloads.programs._train import squared_error, struct, training_step
+from jaxpad.workloads.model import Program
+from jaxpad.workloads.programs import _models
+from jaxpad.workloads.programs._models import Layers, scanned, squared_error, struct, training_step
 
 
 @dataclass(frozen=True)
-class Sizes(_mlp.Sizes):
+class Sizes(_models.MlpSizes):
     """As of an MLP, with `tokens` in each of `microbatches`; stages share the layers evenly."""
 
     microbatches: int = 16

@@ -10,17 +10,23 @@ import jax
 from jax import lax
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
-from jaxpad.workloads._model import Program
-from jaxpad.workloads.programs._mlp import TINY, Layers, Sizes
-from jaxpad.workloads.programs._train import squared_error, struct, training_step
+from jaxpad.workloads.model import Program
+from jaxpad.workloads.programs._models import (
+    TINY,
+    Layers,
+    MlpSizes,
+    squared_error,
+    struct,
+    training_step,
+)
 
 __all__ = ["FULL", "TINY", "program"]
 
-FULL = Sizes(layers=4, width=4096, hidden=16384, tokens=4096)
+FULL = MlpSizes(layers=4, width=4096, hidden=16384, tokens=4096)
 _BATCH = 2
 
 
-def program(mesh: Mesh, sizes: Sizes = FULL) -> Program:
+def program(mesh: Mesh, sizes: MlpSizes = FULL) -> Program:
     """X (2, tokens, width) is sharded over its tokens on the axis `model`.
 
     Params are {up: (layers, width, hidden), down: (layers, hidden, width)}, sharded over

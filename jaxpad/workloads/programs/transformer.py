@@ -9,15 +9,23 @@ import jax.numpy as jnp
 from jax import lax
 from jax.sharding import Mesh
 
-from jaxpad.workloads._model import Program
-from jaxpad.workloads.programs import _decoder
-from jaxpad.workloads.programs._decoder import merge, project, rms_norm, shares, weights
-from jaxpad.workloads.programs._mlp import Layers, cross_entropy
-from jaxpad.workloads.programs._train import struct, training_step
+from jaxpad.workloads.model import Program
+from jaxpad.workloads.programs import _models
+from jaxpad.workloads.programs._models import (
+    Layers,
+    cross_entropy,
+    merge,
+    project,
+    rms_norm,
+    shares,
+    struct,
+    training_step,
+    weights,
+)
 
 
 @dataclass(frozen=True)
-class Sizes(_decoder.Sizes):
+class Sizes(_models.DecoderSizes):
     """Of the decoder and the one sequence that it trains on."""
 
     sequence: int = 1024

@@ -13,7 +13,7 @@ def _in_multi() -> None:
     """Make this node's process slow, or end it in the midst of the run."""
     from jaxpad import multi
     from jaxpad.multi import Stage
-    from jaxpad.multi._disturb import Disturb
+    from jaxpad.multi.record import Disturb
 
     def end(stage: Stage) -> None:
         if stage.name == "speed":

@@ -1,0 +1,106 @@
+"""The `fleet` command: a folder of node reports in; a verdict, two files and metrics out."""
+
+from __future__ import annotations
+
+import json as json_
+import shutil
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from jaxpad import fleet, report as reports
+from jaxpad.core import bounds, files as textfiles
+from jaxpad.core.codec import loads
+from jaxpad.core.results import UsageError
+from jaxpad.fleet import SCHEDULERS, Fleet
+
+PROGRAMS = {"scontrol": "slurm", "kubectl": "kubernetes"}
+
+
+@dataclass(frozen=True)
+class FleetOptions:
+    """The words of the command line."""
+
+    reports: str = ""
+    out: str = "fleet-report"
+    expect: str = ""
+    scheduler: str = ""
+    thresholds: str = ""
+    textfile: str = ""
+    json: bool = False
+
+
+def fleet_command(options: FleetOptions) -> int:
+    """Merge, write, print, and return the fleet's exit code.
+
+    Raises UsageError for a mistake in the options, before anything is read.
+    """
+    if not options.reports:
+        raise UsageError("--reports is missing: give the folder that holds one folder a node")
+    scheduler = _scheduler(options.scheduler)
+    expected = fleet.expected(options.expect) if options.expect else ()
+    limits = bounds.load(Path(options.thresholds) if options.thresholds else None)
+    found = fleet.merge(Path(options.reports), expected=expected, bounds=limits)
+    fleet.write(found, Path(options.out), scheduler=scheduler)
+    if options.textfile:
+        textfiles.write_textfile(fleet.prometheus(found, time.time()), Path(options.textfile))
+    _print(found, options, scheduler)
+    return found.verdict.exit_code
+
+
+def _scheduler(asked: str) -> str:
+    """The one asked for, else the first whose program is here, else Slurm."""
+    if asked and asked not in SCHEDULERS:
+        raise UsageError(f"--scheduler {asked!r} is none; give {' or '.join(SCHEDULERS)}")
+    here = (name for program, name in PROGRAMS.items() if shutil.which(program))
+    return asked or next(here, SCHEDULERS[0])
+
+
+def _print(found: Fleet, options: FleetOptions, scheduler: str) -> None:
+    if options.json:
+        json_.dump(fleet.to_json(found), sys.stdout, indent=1)
+        sys.stdout.write("\n")
+    else:
+        fleet.summary(found, Console(), scheduler, Path(options.out))
+
+
+# The `report` command: report.html and junit.xml from smoke.json and traces.json.
+
+AGAIN = "take the file as jaxpad wrote it, or run the smoke suite again"
+
+
+@dataclass(frozen=True)
+class ReportOptions:
+    """The words of the command line."""
+
+    dir: str = "smoke-report"
+
+
+def report_command(options: ReportOptions) -> int:
+    """Write the page and return 0, whatever the verdict: nothing was checked.
+
+    Raises UsageError for a folder without smoke.json, and for a file that is damaged or of
+    another schema.
+    """
+    folder = Path(options.dir)
+    report = reports.from_json(_read(folder / "smoke.json"))
+    traces = folder / "traces.json"
+    trace = reports.traces_from_json(_read(traces)) if traces.exists() else None
+    page = reports.write(report, folder, trace)["report.html"]
+    sys.stderr.write(f"written: {page}\n")
+    return 0
+
+
+def _read(file: Path) -> Any:
+    try:
+        return loads(file.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise UsageError(f"there is no {file}; name the folder of a smoke run with --dir") from None
+    except OSError as error:
+        raise UsageError(f"cannot read {file} ({error.strerror}); name another folder") from None
+    except (ValueError, RecursionError) as error:  # no JSON, no UTF-8, or nested without end
+        raise UsageError(f"{file} is damaged ({error}); {AGAIN}") from None

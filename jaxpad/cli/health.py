@@ -1,0 +1,188 @@
+"""The `health` command: options in, a table, JSON, a line for Nagios or a textfile out."""
+
+from __future__ import annotations
+
+import dataclasses
+import json as json_
+import os
+import sys
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from jaxpad import health
+from jaxpad.cli import health_hook
+from jaxpad.core.results import UsageError, Verdict
+from jaxpad.core.text import encodable, plain
+from jaxpad.health import Finding, Health
+from jaxpad.report.redaction import rule
+from jaxpad.report.terminal import STYLES
+
+WORDS = {
+    Verdict.PASS: "healthy, as far as can be seen without load",
+    Verdict.FAIL: "not fit to compute on: what to do is below",
+    Verdict.INCONCLUSIVE: "nothing failed, but not all could be found out",
+    Verdict.NOT_APPLICABLE: "this machine shows no NVIDIA GPU",
+}
+
+
+@dataclass(frozen=True)
+class Options:
+    """The words of the command line."""
+
+    expect: str = ""  # how many GPUs there should be
+    idle: bool = False
+    thresholds: str = ""
+    textfile: str = ""
+    nagios: bool = False
+    json: bool = False
+    no_redact: bool = False
+    hook: str = ""
+    drain: bool = False
+
+
+def health_command(options: Options, **look: Any) -> int:
+    """Check this node and return the exit code; with `nagios`, Nagios's own.
+
+    `look` goes to `health.check`: tests look at a machine of their own.
+
+    Raises UsageError for a mistake in the options, except with `nagios`, which says
+    UNKNOWN instead, as it does for a bug of ours.
+    """
+    if options.hook:
+        return _hook(options, **look)
+    if options.drain:
+        raise UsageError("--drain is for --hook healthcheck")
+    if not options.nagios:
+        return _run(options, **look)
+    try:
+        return _run(options, **look)
+    except Exception as error:
+        why = str(error) if isinstance(error, UsageError) else f"{type(error).__name__}: {error}"
+        sys.stdout.write(f"{_fit(health.unknown(_rule()(why)))}\n")
+        return health.UNKNOWN
+
+
+def _hook(options: Options, **look: Any) -> int:
+    """As Slurm calls it; a mistake in the options fails no hook, which would drain all nodes."""
+    return health_hook.health_hook(
+        options.hook,
+        thresholds=options.thresholds,
+        expect=options.expect,
+        drain=options.drain,
+        **look,
+    )
+
+
+def _run(options: Options, **look: Any) -> int:
+    if options.nagios and options.json:
+        raise UsageError("--nagios and --json both print on stdout; give one of them")
+    bounds = health.load(Path(options.thresholds) if options.thresholds else None)
+    found = health.check(
+        bounds,
+        expect=health_hook.count(options.expect),
+        idle=options.idle,
+        names=options.no_redact,
+        **look,
+    )
+    found = found if options.no_redact else hidden(found)
+    if options.textfile:
+        health.write(found, Path(options.textfile))
+    return _print(found, options)
+
+
+def _print(found: Health, options: Options) -> int:
+    if options.nagios:
+        line, code = health.nagios(found)
+        sys.stdout.write(f"{_fit(line)}\n")
+        return code
+    if options.json:
+        json_.dump(found.to_json(), sys.stdout, indent=2)
+        sys.stdout.write("\n")
+    else:
+        show(found, Console())
+    return found.verdict.exit_code
+
+
+def _fit(text: str) -> str:
+    return encodable(text, sys.stdout.encoding or "utf-8")
+
+
+def hidden(found: Health) -> Health:
+    """The findings without UUIDs, serial numbers, credentials and home folders."""
+    hide = _rule()
+    return dataclasses.replace(
+        found,
+        findings=tuple(_hidden(one, hide) for one in found.findings),
+        overrides=tuple(map(hide, found.overrides)),
+    )
+
+
+def _hidden(one: Finding, hide: Any) -> Finding:
+    told = {name: hide(getattr(one, name)) for name in ("seen", "source", "remedy")}
+    return dataclasses.replace(one, uuid=hide(one.uuid) if one.uuid else None, **told)
+
+
+def _rule() -> Any:
+    return rule(None, os.environ.get("HOME"))
+
+
+def show(found: Health, console: Console) -> None:
+    """The verdict, a table as wide as the console, and the remedies."""
+
+    def words(text: str, style: str = "") -> Text:
+        return Text(encodable(plain(text), console.encoding), style)
+
+    style = f"bold {STYLES[found.verdict]}"
+    about = f"{found.gpus} GPU(s), driver {found.driver or 'not known'}, {found.seconds:.1f} s"
+    console.print(words(f"{found.verdict}: {WORDS[found.verdict]}", style))
+    console.print(words(about), words(""), sep="\n")
+    table = Table(box=None, pad_edge=False, show_header=False)
+    for _ in range(3):
+        table.add_column(no_wrap=True)
+    table.add_column(overflow="fold")
+    for same in health.grouped(found.findings):
+        one = same[0]
+        if one.verdict is Verdict.NOT_APPLICABLE:
+            continue
+        row = (words(one.name), words(health.places(same)), words(_seen(same)))
+        table.add_row(words(one.verdict, STYLES[one.verdict]), *row)
+    table.add_row(*map(words, _left_out(found)))
+    console.print(table)
+    for line in _after(found):
+        console.print(words(line, "cyan" if line else ""), highlight=False)
+
+
+def _seen(same: list[Finding]) -> str:
+    """What a group saw: the first's words where those of the others differ in a number."""
+    one = same[0]
+    if len({each.seen for each in same}) > 1:
+        return f"GPU {one.gpu}: {one.seen}"
+    return f"{one.seen} ({one.why})" if one.why and one.remedy else one.seen
+
+
+def _left_out(found: Health) -> tuple[str, ...]:
+    """One row for all that is not applicable."""
+    groups = health.grouped(found.of(Verdict.NOT_APPLICABLE))
+    named = dict.fromkeys(same[0].name for same in groups)
+    return (str(Verdict.NOT_APPLICABLE), "", "", ", ".join(named)) if named else ("",) * 4
+
+
+def _after(found: Health) -> Iterable[str]:
+    """Changed bounds, and what to do: each remedy once."""
+    if found.overrides:
+        yield ""
+        yield from (f"changed bound: {words}" for words in found.overrides)
+    remedies: dict[str, list[Finding]] = {}
+    for one in (*found.of(Verdict.FAIL), *found.of(Verdict.INCONCLUSIVE)):
+        remedies.setdefault(f"{one.name}: {one.remedy}", []).append(one)
+    if remedies:
+        yield ""
+    for remedy, same in remedies.items():
+        place = health.places(same)
+        yield f"{'GPU ' if place else ''}{place}{' ' if place else ''}{remedy}"

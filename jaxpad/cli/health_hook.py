@@ -1,0 +1,136 @@
+"""`health --hook`: what Slurm calls before a job, after it, and now and then.
+
+Nothing goes to stdout, which Slurm reads from some of its hooks; people find the words in syslog
+and on stderr, which slurmd logs where the hook fails.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import sys
+import syslog
+from collections.abc import Iterator
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+from jaxpad import health
+from jaxpad.clusters.slurm_commands import drain_argv, node_argv
+from jaxpad.core import child
+from jaxpad.core.bounds import Bounds
+from jaxpad.core.results import UsageError
+from jaxpad.health.model import printable
+from jaxpad.health.slurm_hook import HOOKS, Decision, decide, named
+
+ASK_S = 5.5  # for the driver
+ALL_S = 8.5  # for all: with the start of Python under 10 s
+SCONTROL_S = 1.0
+REASON = 200  # characters
+
+
+class _Late(Exception):
+    """The hook's time is over."""
+
+
+def count(text: str) -> int | None:
+    """`--expect` as a number. Raises UsageError."""
+    if not text:
+        return None
+    if not (text.isascii() and text.isdecimal() and len(text) < 6):
+        raise UsageError(f"--expect {text!r} is no number of GPUs; give one such as 8")
+    return int(text)
+
+
+def health_hook(
+    hook: str, *, thresholds: str = "", expect: str = "", drain: bool = False, **look: Any
+) -> int:
+    """10 for a fault that was seen, 0 for all else: also for doubt, and for a bug of ours.
+
+    `look` goes to `health.look`: tests look at a machine of their own.
+    """
+    try:
+        with _limited(ALL_S):
+            _require(hook, drain=drain)
+            limits = health.load(Path(thresholds) if thresholds else None)
+            return _run(hook, limits, count(expect), drain=drain, **look)
+    except Exception as error:
+        words = str(error) if isinstance(error, UsageError) else f"{type(error).__name__}: {error}"
+        say(f"{hook}: not all could be done: {words}", syslog.LOG_WARNING)
+        return 0
+
+
+def _require(hook: str, *, drain: bool) -> None:
+    if hook not in HOOKS:
+        raise UsageError(f"--hook {hook!r} is not one of {', '.join(HOOKS)}")
+    if drain and hook != "healthcheck":
+        raise UsageError(f"--drain is for --hook healthcheck: Slurm drains for a failed {hook}")
+
+
+def _run(hook: str, bounds: Bounds, expect: int | None, *, drain: bool, **look: Any) -> int:
+    if hook != "healthcheck" and named(os.environ) == ():
+        return 0  # a job without a GPU
+    snapshot, facts = health.look(limit_s=ASK_S, **look)
+    hidden = health.concealed(snapshot)
+    findings = health.judge(hidden, health.describe(hidden), bounds, facts, expect=expect)
+    found = decide(hook, findings, hidden, os.environ)
+    _tell(hook, found)
+    if drain and found.faults:
+        _drain(found)
+    return found.code
+
+
+def _tell(hook: str, found: Decision) -> None:
+    if found.faults:
+        say(f"{hook}: {found.words}", syslog.LOG_ERR)
+    elif found.doubt:
+        say(f"{hook}: nothing was judged: {found.doubt}", syslog.LOG_WARNING)
+
+
+def say(words: str, level: int) -> None:
+    """One line, on stderr and to syslog."""
+    line = printable(words)[:1000]
+    with contextlib.suppress(OSError, ValueError):
+        sys.stderr.write(f"jaxpad: {line}\n")
+    syslog.openlog("jaxpad", syslog.LOG_PID, syslog.LOG_DAEMON)
+    syslog.syslog(level, line.encode(errors="replace").decode())
+
+
+def _drain(found: Decision) -> None:
+    """Drain the node with the faults as the reason; an admin's own reason stays."""
+    node = os.environ.get("SLURMD_NODENAME") or os.uname().nodename.partition(".")[0]
+    shown = _scontrol(node_argv(node))
+    if "DRAIN" in _state(shown):
+        return
+    _scontrol(drain_argv(node, printable(f"jaxpad: {found.words}")[:REASON]))
+    say(f"healthcheck: {node} is drained", syslog.LOG_ERR)
+
+
+def _state(shown: str) -> str:
+    return next((word for word in shown.split() if word.startswith("State=")), "")
+
+
+def _scontrol(argv: list[str]) -> str:
+    done = child.run(argv, limit_s=SCONTROL_S, stuck_s=SCONTROL_S)
+    if done.late:
+        raise UsageError(f"{argv[0]} {argv[1]} gave no answer within {SCONTROL_S:g} s{done.note}")
+    if done.code:
+        raise UsageError(f"{argv[0]} {argv[1]} failed: {done.err.strip() or done.out.strip()}")
+    return done.out
+
+
+@contextlib.contextmanager
+def _limited(seconds: float) -> Iterator[None]:
+    """Within the block, raises _Late after so many seconds."""
+
+    def late(_number: int, _frame: FrameType | None) -> None:
+        raise _Late(f"no answer within {seconds:g} s")
+
+    before = signal.signal(signal.SIGALRM, late)
+    signal.setitimer(signal.ITIMER_REAL, seconds)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)

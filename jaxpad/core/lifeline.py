@@ -1,0 +1,121 @@
+"""Death with the parent: the kernel ends a child once the process that started it is gone."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import select
+import signal
+import traceback
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from types import FrameType
+
+
+class Lifeline:
+    """A pipe: this process holds one end and a child the other, on which nothing is ever sent.
+
+    However this process ends, its end closes, and the kernel then sends the child the signal
+    that `tie` has set on the other (F_SETOWN and F_SETSIG of fcntl(2), O_ASYNC of open(2)). Other
+    than with PR_SET_PDEATHSIG, this may be done from any thread, holds for any program and for
+    its whole process group, and is not lost across execve(2).
+
+    Not covered: a parent that is killed before `tie`, within a millisecond of the child's start;
+    a descendant that has made a process group of its own; a program that closes what it
+    inherits; one that runs as a user whom the parent may not signal.
+    """
+
+    def __init__(self) -> None:
+        self.given, self._held = os.pipe()  # neither survives an exec unless it is passed on
+
+    def tie(self, owner: int, number: int = signal.SIGKILL) -> None:
+        """Have process `owner`, or group -`owner`, get signal `number` when this end closes."""
+        fcntl.fcntl(self.given, fcntl.F_SETSIG, number)
+        fcntl.fcntl(self.given, fcntl.F_SETOWN, owner)
+        flags = fcntl.fcntl(self.given, fcntl.F_GETFL)
+        fcntl.fcntl(self.given, fcntl.F_SETFL, flags | os.O_ASYNC)
+
+    def hold(self) -> None:
+        """In a fork: hang on to it. Ends this process where the parent is gone already."""
+        os.close(self._held)
+        self.tie(os.getpid())
+        waiting = select.poll()
+        waiting.register(self.given, 0)  # a hang-up is told without being asked for
+        if waiting.poll(0):
+            os._exit(70)
+
+    def cut(self) -> None:
+        """Let go: what is left of those tied to it ends. A second call does nothing."""
+        for end in (self._held, self.given) if self._held >= 0 else ():
+            os.close(end)
+        self._held = self.given = -1
+
+
+# A child that is a fork, for work which cannot be handed to a new program.
+
+FAILED = 70  # the exit code of a fork whose work raised: EX_SOFTWARE of sysexits.h
+
+
+@dataclass(frozen=True)
+class Fork:
+    """A running fork; it ends with this process, and at the latest with `close`."""
+
+    pid: int
+    lifeline: Lifeline
+
+    def close(self) -> None:
+        """End it if it still runs; it is not waited for."""
+        self.lifeline.cut()
+
+
+def fork(work: Callable[[], object]) -> Fork:
+    """Fork and do `work` in the child, which then exits with 0, or FAILED where it raises.
+
+    The caller must have no other threads: a fork takes along the locks that they hold.
+    """
+    lifeline = Lifeline()
+    pid = os.fork()
+    if pid:
+        return Fork(pid, lifeline)
+    try:
+        lifeline.hold()
+        work()
+    except BaseException:
+        traceback.print_exc()
+        os._exit(FAILED)
+    os._exit(0)
+
+
+# Ctrl-C, SIGTERM and SIGHUP end a run early and never lose its report.
+
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+class Interrupted(BaseException):
+    """A signal asked the run to end. Not an Exception, so that no check's handler eats it."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(signal.Signals(number).name)
+
+
+def hold() -> None:
+    """Ignore SIGNALS from here to the end of the `interruptible` block: the report is due."""
+    for number in SIGNALS:
+        signal.signal(number, signal.SIG_IGN)
+
+
+@contextlib.contextmanager
+def interruptible() -> Iterator[None]:
+    """Within the block the first of SIGNALS raises Interrupted, until `hold`; then none does."""
+
+    def interrupt(number: int, _frame: FrameType | None) -> None:
+        hold()
+        raise Interrupted(number)
+
+    before = {number: signal.signal(number, interrupt) for number in SIGNALS}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

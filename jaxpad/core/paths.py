@@ -1,0 +1,298 @@
+"""Where the folders that a user sees are, and whose they are: the project's or jaxpad's own.
+
+Two owners bring configs and checks. The project is the folder that the user works in; the
+package brings the rest, from its checkout or from the copy inside the installed package. What
+both have by one name is the project's. In a checkout of jaxpad, and in a copy of its template
+with jaxpad/ in it, both are one folder.
+"""
+
+from __future__ import annotations
+
+import functools
+import importlib.util
+import os
+import stat
+import tomllib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+import jaxpad
+from jaxpad.core.results import UsageError
+
+_PACKAGE = Path(__file__).resolve().parents[1]
+
+
+def _home() -> Path:
+    checkout = _PACKAGE.parent
+    return checkout if (checkout / "tasks.py").is_file() else _PACKAGE / "_home"
+
+
+HOME = _home()  # what the package brings: the checkout, or the copy inside an installed package
+CONFIGS = HOME / "configs"
+SMOKE_TESTS = HOME / "smoke_tests"
+PROJECT = "JAXPAD_PROJECT"
+# A project has one of each: what jaxpad reads of it, and a file that makes it somebody's project.
+_OURS = ("configs/profiles", "configs/gpus", "configs/tune", "configs/project.toml", "smoke_tests")
+_ROOT = ("pyproject.toml", "tasks.py")
+
+
+def project(environ: Mapping[str, str] | None = None) -> Path | None:
+    """The project's root; None where there is none, or where it is jaxpad's own folder.
+
+    $JAXPAD_PROJECT names it, or none where it is empty. Else it is the current folder, or the
+    nearest parent up to the root of the git checkout, that has what `_OURS` and `_ROOT` list.
+    A folder in which everybody may leave files, as /tmp, never counts: checks are code.
+
+    Raises UsageError where $JAXPAD_PROJECT names no folder.
+    """
+    given = (os.environ if environ is None else environ).get(PROJECT)
+    found = _around() if given is None else _named(given)
+    return None if found is None or found == HOME else found
+
+
+def roots() -> tuple[Path, ...]:
+    """Where to look, first the project's root, then jaxpad's own; UsageError as `project`."""
+    return (*filter(None, [project()]), HOME)
+
+
+def folders(relative: str) -> tuple[Path, ...]:
+    """The folder of that name in each root that has it, the project's first."""
+    return tuple(root / relative for root in roots() if (root / relative).is_dir())
+
+
+def found(relative: str) -> Path:
+    """The file or folder of that name, the project's before jaxpad's own, there or not."""
+    places = [root / relative for root in roots()]
+    return next((place for place in places if place.exists()), places[-1])
+
+
+def stems(places: Iterable[Path]) -> tuple[str, ...]:
+    """The names of the .toml files in some folders, without the ending, in alphabetical order."""
+    return tuple(sorted({path.stem for place in places for path in place.glob("*.toml")}))
+
+
+def owner(path: Path) -> str:
+    """Who brings a file: "project" or "shipped"; empty for one that lies elsewhere."""
+    if path.resolve().is_relative_to(HOME):  # first: a checkout may lie inside a project
+        return "shipped"
+    mine = project()
+    return "project" if mine and path.resolve().is_relative_to(mine) else ""
+
+
+def hides(path: Path) -> bool:
+    """Whether a file of the project's stands in front of jaxpad's own of that name."""
+    mine = project()
+    if mine is None or owner(path) != "project":
+        return False
+    return (HOME / path.resolve().relative_to(mine)).is_file()
+
+
+def whose(path: Path) -> str:
+    """`shipped`, `this project's`, `this project's; it hides the shipped one of that name`."""
+    said = {"project": "this project's", "shipped": "shipped"}.get(owner(path), "a file of yours")
+    return f"{said}; it hides the shipped one of that name" if hides(path) else said
+
+
+def notes(named: Mapping[str, Path]) -> tuple[str, ...]:
+    """`gpu l4: this project's; it hides …` for those of the named files that are the project's."""
+    return tuple(
+        f"{what}: {whose(file)}" for what, file in named.items() if owner(file) == "project"
+    )
+
+
+def importable(environ: Mapping[str, str]) -> dict[str, str]:
+    """`environ` for a child Python that imports this very package and has this very project.
+
+    And nothing from the current folder: neither as Python does where it is not told otherwise,
+    nor for an empty part of PYTHONPATH, which means that folder.
+    """
+    parts = [str(_PACKAGE.parent), *environ.get("PYTHONPATH", "").split(os.pathsep)]
+    ours = {"PYTHONPATH": os.pathsep.join(filter(None, parts)), "PYTHONSAFEPATH": "1"}
+    return dict(environ) | ours | {PROJECT: str(project() or "")}
+
+
+def _named(given: str) -> Path | None:
+    if not given:
+        return None
+    if not Path(given).is_dir():
+        raise UsageError(
+            f"{PROJECT} is {given!r}, which is not a folder; give a project's root, or leave it "
+            "empty for none"
+        )
+    return Path(given).resolve()
+
+
+def _around() -> Path | None:
+    try:
+        return next((one for one in _up_to_checkout(Path.cwd()) if _is_project(one)), None)
+    except OSError:  # the current folder was removed under us, or a parent is closed to us
+        return None
+
+
+def _up_to_checkout(here: Path) -> tuple[Path, ...]:
+    """The folder, and its parents up to the root of the git checkout; outside one, itself."""
+    line = (here, *here.parents)
+    last = next((at for at, folder in enumerate(line) if (folder / ".git").exists()), 0)
+    return line[: last + 1]
+
+
+def _is_project(folder: Path) -> bool:
+    return (
+        any((folder / name).exists() for name in _OURS)
+        and any((folder / name).is_file() for name in _ROOT)
+        and not _everybodys(folder)
+    )
+
+
+def _everybodys(folder: Path) -> bool:
+    mode = folder.stat().st_mode
+    return bool(mode & stat.S_IWOTH and mode & stat.S_ISVTX)
+
+
+def user_cache() -> Path:
+    """The user's cache folder for jaxpad: $XDG_CACHE_HOME/jaxpad or ~/.cache/jaxpad.
+
+    Source: the XDG base directory specification, which says to ignore a relative path.
+    """
+    base = Path(os.environ.get("XDG_CACHE_HOME") or "")
+    return (base if base.is_absolute() else _home_folder() / ".cache") / "jaxpad"
+
+
+def _home_folder() -> Path:
+    """The user's home; a folder of their own under /tmp for a uid that has none."""
+    try:
+        return Path.home()
+    except RuntimeError:
+        import tempfile  # here: what starts a child must be light
+
+        return Path(tempfile.gettempdir()) / f"home-{os.getuid()}"
+
+
+# What a project made from jaxpad chose: configs/project.toml, which jaxpad itself has none of.
+#
+# So a copy's tasks, images and profiles start from its own answers, and its files are jaxpad's.
+
+_FILE = "configs/project.toml"
+
+
+def sources() -> Path:
+    """The folder of the project's own code, which need not be there."""
+    return roots()[0] / "src"
+
+
+@dataclass(frozen=True)
+class Project:
+    """The choices; the defaults are jaxpad's own.
+
+    `gpus` are the GPUs that profiles are proven for, names in configs/gpus. `workloads` gives
+    short names to the project's own programs: name = "package.module:function".
+    """
+
+    name: str = "jaxpad"
+    version: str = jaxpad.__version__
+    package: str = ""
+    base: str = "toolbox"
+    cuda: str = ""
+    profile: str = "base"
+    registry: str = ""
+    gpus: tuple[str, ...] = ()
+    workloads: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def repository(self) -> str:
+        """What its images are called, before the tag."""
+        return f"{self.registry}/{self.name}" if self.registry else self.name
+
+
+@functools.cache
+def settings() -> Project:
+    """What the project, the checkout or the image holds.
+
+    Raises UsageError where its file is at fault.
+    """
+    return read(roots()[0] / _FILE)
+
+
+def read(file: Path) -> Project:
+    """The choices in a file, or jaxpad's own where there is none."""
+    if not file.is_file():
+        return Project()
+    try:
+        found = tomllib.loads(file.read_text())
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise UsageError(f"{file} cannot be read: {error}; mend it there") from error
+    known = {one.name: one for one in fields(Project)}
+    for name, value in found.items():
+        _require(file, name, value, known)
+    return Project(**{name: _plain(value) for name, value in found.items()})
+
+
+def _require(file: Path, name: str, value: Any, known: Mapping[str, Any]) -> None:
+    if name not in known:
+        raise UsageError(f"{file} sets {name}, which is none of {', '.join(known)}; leave it out")
+    if not _KINDS.get(name, _is_word)(value):
+        wanted = {"gpus": "a list of names", "workloads": "a table of names"}.get(name, "a word")
+        raise UsageError(f"{file}: {name} is {value!r}, expected {wanted}; mend it there")
+
+
+def _is_word(value: Any) -> bool:
+    return isinstance(value, str)
+
+
+def _is_list(value: Any) -> bool:
+    return isinstance(value, list) and all(map(_is_word, value))
+
+
+def _is_table(value: Any) -> bool:
+    return isinstance(value, dict) and all(map(_is_word, value.values()))
+
+
+_KINDS = {"gpus": _is_list, "workloads": _is_table}
+
+
+def _plain(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list) else value
+
+
+# What each extra of the package brings, and a sentence where a command lacks one.
+
+# What a command imports of its extra in pyproject.toml. A report does without matplotlib.
+_XLA = ("jax", "jaxlib", "numpy", "google.protobuf")
+MODULES = {
+    "smoke": (*_XLA, "pytest", "jaxtyping", "beartype", "pexpect"),
+    "proof": _XLA,
+    "tune": (*_XLA, "optuna", "matplotlib"),
+}
+
+
+def lack(command: str, extra: str, *modules: str) -> str:
+    """What a command needs of an extra, in a sentence; empty where all is there.
+
+    With `modules`, it needs those alone. Nothing is imported for it.
+    """
+    wanted = modules or MODULES[extra]
+    lacking = next((module for module in wanted if not _there(module)), None)
+    if lacking is None:
+        return ""
+    return f"{command} needs {lacking.replace('google.protobuf', 'protobuf')}: {install(extra)}"
+
+
+def need(command: str, extra: str, *modules: str) -> None:
+    """Raises UsageError where what `lack` looks for is not there."""
+    if sentence := lack(command, extra, *modules):
+        raise UsageError(sentence)
+
+
+def install(extra: str) -> str:
+    """The command that installs an extra, of the checkout where this is one."""
+    checkout = (HOME / "pyproject.toml").is_file()
+    return f"pip install '{HOME if checkout else 'jaxpad'}[{extra}]'"
+
+
+def _there(module: str) -> bool:
+    try:
+        return importlib.util.find_spec(module) is not None
+    except (ImportError, ValueError):  # its package is not there, or is half there
+        return False

@@ -1,0 +1,216 @@
+"""What the questions are asked of: a node, and each of its GPUs."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from jaxpad.core.bounds import Bound, Bounds
+from jaxpad.core.host import GpuEvidence
+from jaxpad.core.results import Verdict
+from jaxpad.gpus import GpuDescription
+from jaxpad.nvml import GpuState, Reading, Snapshot
+
+MODERN = ("ampere", "ada", "hopper", "blackwell", "rubin")  # they remap rows; older retire pages
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What the machine shows beside the snapshot."""
+
+    evidence: GpuEvidence = field(default_factory=lambda: GpuEvidence((), (), None))
+    container: str | None = None  # the engine we run in
+    bound_to: Mapping[str, str] = field(default_factory=dict)  # kernel driver by PCI bus id
+    up_s: float = 0.0  # since boot, by the clock of the kernel's log
+    asked_s: float | None = None  # for how long NVML was asked, once started
+
+    @property
+    def gpu(self) -> bool:
+        """Whether the machine shows an NVIDIA GPU."""
+        return bool(self.evidence)
+
+
+@dataclass(frozen=True)
+class Node:
+    """A machine, and what is wanted of it."""
+
+    snapshot: Snapshot
+    described: tuple[GpuDescription | None, ...]
+    bounds: Bounds
+    facts: Facts
+    expect: int | None = None  # GPUs that should be here
+    idle: bool = False  # whether nobody should be at work
+
+    @property
+    def gpus(self) -> tuple[Gpu, ...]:
+        """Each GPU that NVML lists."""
+        pairs = zip(self.snapshot.gpus, self.described, strict=True)
+        return tuple(Gpu(state, model, self) for state, model in pairs)
+
+
+@dataclass(frozen=True)
+class Gpu:
+    """One GPU; `model` is None for one that configs/gpus does not describe."""
+
+    state: GpuState
+    model: GpuDescription | None
+    node: Node
+
+    def bound(self, name: str) -> Bound:
+        return self.node.bounds[name]
+
+    @property
+    def name(self) -> str:
+        return self.state.identity.name.value or ""
+
+    @property
+    def bus(self) -> str | None:
+        return self.state.identity.pci_bus_id.value
+
+    @property
+    def architecture(self) -> str | None:
+        """By the description, else by the driver."""
+        told = self.state.identity.architecture.value
+        return self.model.architecture if self.model else told
+
+    @property
+    def consumer(self) -> bool:
+        """A board whose error correction is optional: GeForce, and RTX for workstations."""
+        return "GeForce" in self.name or "RTX" in self.name or "TITAN" in self.name
+
+    @property
+    def sliced(self) -> bool:
+        """Whether the GPU is the parent of MIG devices."""
+        return bool(self.state.mig.enabled.value)
+
+    @property
+    def at_work(self) -> bool:
+        """Known to be in use: not idle by the driver's own account."""
+        reasons = self.state.throttle.reasons.value
+        return reasons is not None and "gpu_idle" not in reasons
+
+
+def readings(value: Any, path: str = "") -> Iterator[tuple[str, Reading[Any]]]:
+    """Every reading inside, with the way to it: `temperature.gpu_celsius`."""
+    if isinstance(value, Reading):
+        yield path, value
+        value = value.value
+    if dataclasses.is_dataclass(value) and not isinstance(value, Reading):
+        for each in dataclasses.fields(value):
+            yield from readings(getattr(value, each.name), f"{path}.{each.name}".lstrip("."))
+    elif isinstance(value, dict):
+        for name, entry in value.items():
+            yield from readings(entry, f"{path}.{name}")
+    elif isinstance(value, tuple):
+        for place, entry in enumerate(value):
+            yield from readings(entry, f"{path}.{place}")
+
+
+def printable(text: str) -> str:
+    """`text` in one line that is safe to print: no controls, escapes or direction overrides."""
+    return "".join(letter if letter.isprintable() else "\ufffd" for letter in text)
+
+
+def short(text: str, most: int = 60) -> str:
+    """Printable, and cut where a name is longer than names are."""
+    clean = printable(text)
+    return clean if len(clean) <= most else f"{clean[: most - 1]}…"
+
+
+# One question about a node or one of its GPUs and the answer, as plain data.
+
+UNSUPPORTED = frozenset({"NVMLError_NotSupported", "NVMLError_FunctionNotFound", "not asked"})
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a question found. `value` is the number behind `seen`, in `unit`, where there is one."""
+
+    verdict: Verdict
+    seen: str
+    value: float | None = None
+    unit: str = ""
+    bound: str = ""  # what `value` is held to
+    source: str = ""  # where the bound is from
+    why: str = ""  # what the answer means
+    remedy: str = ""  # what an admin does, in one sentence
+
+
+@dataclass(frozen=True)
+class Finding:
+    """A question with its answer. `gpu` is NVML's index; None for what is the node's."""
+
+    name: str
+    question: str
+    gpu: int | None
+    uuid: str | None
+    verdict: Verdict
+    seen: str
+    value: float | None = None
+    unit: str = ""
+    bound: str = ""
+    source: str = ""
+    why: str = ""
+    remedy: str = ""
+
+
+def passed(seen: str, **more: Any) -> Answer:
+    return Answer(Verdict.PASS, seen, **more)
+
+
+def failed(seen: str, remedy: str, **more: Any) -> Answer:
+    return Answer(Verdict.FAIL, seen, remedy=remedy, **more)
+
+
+def inconclusive(seen: str, remedy: str, **more: Any) -> Answer:
+    return Answer(Verdict.INCONCLUSIVE, seen, remedy=remedy, **more)
+
+
+def not_applicable(seen: str, **more: Any) -> Answer:
+    return Answer(Verdict.NOT_APPLICABLE, seen, **more)
+
+
+def absent(found: Reading[Any], what: str, *, expected: bool) -> Answer:
+    """The answer where a reading has no value.
+
+    Not applicable where the GPU need not have it and the driver says that it has not;
+    else inconclusive: garbage, an error, or a number that this model should have.
+    """
+    if not expected and found.error in UNSUPPORTED:
+        return not_applicable(f"this GPU does not tell its {what}")
+    if found.error == "NVMLError_FunctionNotFound":
+        return inconclusive(f"the driver is too old to tell the {what}", "update the NVIDIA driver")
+    remedy = "compare with nvidia-smi -q; if it says the same, reset the GPU or reboot"
+    return inconclusive(f"the {what} cannot be read: {found.reason}", remedy)
+
+
+def held(value: float, unit: str, words: str, bound: Bound) -> dict[str, Any]:
+    """The fields of an answer whose value is held to a bound; `words` says to what."""
+    return {"value": value, "unit": unit, "bound": words, "source": bound.origin}
+
+
+# Findings of several GPUs that say the same, told once.
+
+
+def grouped(findings: Iterable[Finding]) -> list[list[Finding]]:
+    """Findings on several GPUs that read the same, together; the worst first."""
+    groups: dict[tuple[str, str, str], list[Finding]] = {}
+    for one in findings:
+        # What passes may differ in its number: one line is enough.
+        told = "" if one.verdict is Verdict.PASS else one.seen
+        groups.setdefault((one.name, one.verdict, told), []).append(one)
+    order = (Verdict.FAIL, Verdict.INCONCLUSIVE, Verdict.PASS, Verdict.NOT_APPLICABLE)
+    return sorted(groups.values(), key=lambda same: order.index(same[0].verdict))
+
+
+def places(same: Iterable[Finding]) -> str:
+    """The GPUs of a group: `0-3,6`; empty for the node."""
+    runs: list[list[int]] = []
+    for index in sorted(one.gpu for one in same if one.gpu is not None):
+        if runs and index == runs[-1][-1] + 1:
+            runs[-1].append(index)
+        else:
+            runs.append([index])
+    return ",".join(str(run[0]) if len(run) == 1 else f"{run[0]}-{run[-1]}" for run in runs)

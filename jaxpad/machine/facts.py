@@ -1,0 +1,219 @@
+"""All that a smoke run knows before its first check: gathered once, read by the checks.
+
+The runner writes it as JSON for its children; a check file run by hand with pytest
+gathers its own.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from jaxpad import health, nvml, profiles
+from jaxpad.core import child, host, paths
+from jaxpad.core.bounds import Bounds
+from jaxpad.core.host import GpuEvidence
+from jaxpad.gpus import GpuDescription
+from jaxpad.health import Finding, Roots
+from jaxpad.machine import devices
+from jaxpad.machine.devices import Cause, Expectation, Started
+from jaxpad.nvml import CudaDevice, Driver, Match, Reading, Snapshot
+
+FACTS = "JAXPAD_FACTS"  # path of the JSON file, for the children
+STEERING = ("CUDA_", "JAX_", "JAXPAD_", "NCCL_", "NVIDIA_VISIBLE", "TF_", "XLA_")
+NVML_LIMIT = 30.0  # seconds: a healthy driver answers in one
+
+
+@dataclass(frozen=True)
+class Facts:
+    """The machine, what was asked of it, and how JAX came up on it."""
+
+    expected: Expectation
+    gpus: GpuEvidence
+    driver: Driver
+    packages: dict[str, str]
+    cache: str  # JAX's persistent compilation cache
+    cache_problem: str | None  # why it cannot be written
+    profile: str | None = None  # asked for by --profile or JAXPAD_PROFILE, or the image's
+    asked_environ: dict[str, str] = dataclasses.field(default_factory=dict)  # as the user had it
+    started: Started = dataclasses.field(default_factory=Started)
+    folder: str | None = None  # where the runner leaves what it saw; None: run by hand
+    thresholds: str | None = None  # a file that changes bounds
+    strict: bool = False  # a shortfall that is explained fails, too
+
+    @property
+    def gpu(self) -> bool:
+        """JAX really computes on a GPU."""
+        return self.started.platform in devices.GPU_PLATFORMS
+
+    def fallback(self) -> Cause:
+        """Why JAX is on the CPU although a GPU was expected."""
+        return devices.fallback(
+            self.asked_environ, self.gpus, self.driver, self.packages, self.started
+        )
+
+    def to_json(self) -> str:
+        return json.dumps(dataclasses.asdict(self))
+
+
+def from_json(text: str) -> Facts:
+    """The facts that `Facts.to_json` wrote."""
+    fields: dict[str, Any] = json.loads(text)
+    kinds: dict[str, type] = {
+        "expected": Expectation,
+        "gpus": GpuEvidence,
+        "driver": Driver,
+        "started": Started,
+    }
+    return Facts(**{name: _revive(kinds.get(name), value) for name, value in fields.items()})
+
+
+def _revive(kind: type | None, value: Any) -> Any:
+    if kind is None:
+        return value
+    return kind(**{name: _tupled(entry) for name, entry in value.items()})
+
+
+def _tupled(value: Any) -> Any:
+    return tuple(map(_tupled, value)) if isinstance(value, list) else value
+
+
+def gather(
+    requested: str,
+    environ: Mapping[str, str],
+    profile: str | None = None,
+    sysfs: Path = Path("/sys"),
+    dev: Path = Path("/dev"),
+) -> Facts:
+    """Look at the machine; JAX is not started yet (see `start_jax`)."""
+    gpus, driver = host.gpu_evidence(sysfs, dev), read_driver(environ)
+    cache = cache_folder(environ)
+    return Facts(
+        expected=devices.expect(requested, environ, gpus, driver),
+        gpus=gpus,
+        driver=driver,
+        packages=devices.installed(),
+        cache=str(cache),
+        cache_problem=host.unwritable(cache),
+        profile=profile or profiles.in_force(environ),
+        asked_environ=relevant(environ),
+    )
+
+
+def relevant(environ: Mapping[str, str]) -> dict[str, str]:
+    """The variables that steer JAX, XLA, CUDA and NCCL; the others are nobody's business."""
+    return {name: environ[name] for name in sorted(environ) if name.startswith(STEERING)}
+
+
+def read_driver(environ: Mapping[str, str]) -> Driver:
+    """NVML's account, read in a child: a broken driver may hang or crash its callers."""
+    argv = child.python("-m", "jaxpad.nvml")
+    done = child.run(argv, environ=child.importable(environ), limit_s=NVML_LIMIT)
+    if done.late:
+        return Driver(error=f"NVML did not answer within {NVML_LIMIT:.0f} s{done.note}")
+    try:
+        return nvml.from_json(done.out)
+    except ValueError:
+        return Driver(error=f"NVML ended its process with code {done.code}")
+
+
+def cache_folder(environ: Mapping[str, str]) -> Path:
+    """JAX's compilation cache: the user's own, else one of ours, kept apart by jaxlib version."""
+    own = environ.get("JAX_COMPILATION_CACHE_DIR")
+    version = devices.installed().get("jaxlib", "none")
+    return Path(own) if own else paths.user_cache() / f"jax-{version}"
+
+
+def start_jax(facts: Facts, environ: Mapping[str, str]) -> Facts:
+    """The facts, with how JAX comes up in a child under `environ`."""
+    return dataclasses.replace(facts, started=devices.start(environ))
+
+
+def for_check() -> Facts:
+    """The facts for a check: the runner's, or gathered here when pytest is run by hand."""
+    written = os.environ.get(FACTS)
+    if written:
+        return from_json(Path(written).read_text())
+    facts = gather("auto", os.environ)
+    return start_jax(facts, os.environ | devices.jax_platforms(facts.expected))
+
+
+# What the driver says of the node before the checks, and which CUDA device is which GPU.
+#
+# The runner looks once, before JAX is started, and leaves it as JSON for the checks: at that
+# moment nobody of ours is on the GPUs.
+
+HIDING = ("CUDA_VISIBLE_DEVICES", "JAX_CUDA_VISIBLE_DEVICES")
+NOT_ASKED: Reading[tuple[CudaDevice, ...]] = Reading(None, "not asked: NVML lists no GPU")
+
+
+@dataclass(frozen=True)
+class Survey:
+    """A node: what NVML and the kernel say, what it shows without them, CUDA's own list.
+
+    `hiding` is the variable that keeps GPUs from us, where one is set.
+    """
+
+    snapshot: Snapshot
+    shown: health.Facts
+    cuda: Reading[tuple[CudaDevice, ...]]
+    hiding: str | None = None
+
+    @cached_property
+    def described(self) -> tuple[GpuDescription | None, ...]:
+        """The description of each GPU that NVML lists; None for one that has none."""
+        return health.describe(self.snapshot)
+
+    @property
+    def visible(self) -> frozenset[int]:
+        """NVML's indices of the GPUs that are ours: all, unless a variable hides some.
+
+        Without one, a GPU that CUDA does not list is broken, not somebody else's.
+        """
+        every = frozenset(gpu.index for gpu in self.snapshot.gpus)
+        if self.hiding is None:
+            return every
+        ordinals = [device.ordinal for device in self.cuda.value or ()]
+        found = frozenset(each.gpu.index for each in self.match(ordinals) if each.gpu)
+        return found or every
+
+    def match(self, ordinals: Sequence[int]) -> tuple[Match, ...]:
+        """The GPU of each CUDA ordinal, by UUID or PCI bus id, never by index."""
+        return nvml.match(ordinals, self.cuda, self.snapshot)
+
+    def findings(self, bounds: Bounds, *, idle: bool = False) -> tuple[Finding, ...]:
+        """What `jaxpad health` finds on the node and on the GPUs that are visible to us.
+
+        A kernel log that we may not read is left out: users and containers seldom may, and
+        `jaxpad health`, run as root, asks it.
+        """
+        xids = bounds["xid_hours_most"]
+        if not self.snapshot.kernel.xids.known:
+            bounds = {**bounds, xids.name: replace(xids, value=0)}
+        found = health.judge(self.snapshot, self.described, bounds, self.shown, idle=idle)
+        return health.about(found, self.visible)
+
+    def to_json(self) -> str:
+        return json.dumps(nvml.to_plain(self))
+
+
+def survey_from_json(text: str) -> Survey:
+    """The survey that `Survey.to_json` wrote."""
+    return nvml.from_plain(Survey, json.loads(text))
+
+
+def look(environ: Mapping[str, str], roots: Roots | None = None, *, names: bool = False) -> Survey:
+    """Look now, each library in a child with a time limit. Raises nothing.
+
+    `names`: keep the names of processes, which may hold anything.
+    """
+    snapshot, shown = health.look(roots, health.LIMIT_S, environ)
+    kept = snapshot if names else health.concealed(snapshot)
+    cuda = nvml.cuda_devices(environ) if snapshot.gpus else NOT_ASKED
+    return Survey(kept, shown, cuda, next(filter(environ.get, HIDING), None))

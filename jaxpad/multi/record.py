@@ -1,0 +1,407 @@
+"""What one process says of itself: the content of rank-<i>.json.
+
+Times are seconds since 1970 by the clock of the process's own node.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+import os
+import types
+import typing
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from functools import cache
+from typing import Any, TypeVar
+
+from jaxpad.core.results import UsageError, Verdict, overall
+from jaxpad.machine import devices as machine_devices
+
+SCHEMA_VERSION = 1
+STAGES = ("start", "join", "devices", "compare", "clock", "correct", "speed", "pairs", "leave")
+# Questions about all processes at once: a failure is not the fault of whoever reports it.
+SHARED = (
+    "processes",
+    "devices",
+    "device kind",
+    "versions",
+    "profile",
+    "XLA flags",
+    "clock",
+    "start",
+    "in step",
+    "bandwidth",
+    "pairs",
+)
+ENDS = ("finished", "raised", "died", "stopped", "cancelled")
+
+
+@dataclass(frozen=True)
+class Stage:
+    """Where a process is. Steps are numbered alike on every process of a run."""
+
+    name: str = "start"
+    detail: str = ""
+    step: int = 0
+    since: float = 0.0
+    together: bool = False  # it needs its peers: whoever waits here waits for them
+
+
+@dataclass(frozen=True)
+class Identity:
+    """What has to be the same everywhere."""
+
+    versions: dict[str, str] = field(default_factory=dict)  # by package
+    profile: str | None = None
+    xla_flags: str = ""
+
+
+@dataclass(frozen=True)
+class Check:
+    """One question, as this process answers it.
+
+    `odd` are the ranks that a failure is laid to; with `sure` False it is one of them.
+    """
+
+    name: str
+    verdict: Verdict
+    reason: str
+    remedy: str = ""
+    odd: tuple[int, ...] = ()
+    sure: bool = True
+
+
+@dataclass(frozen=True)
+class Rate:
+    """The bus bandwidth of one collective over all devices, by nccl-tests' formulas."""
+
+    kind: str  # "all_reduce"
+    bytes: int  # as nccl-tests count them
+    gb_per_s: float  # median over batches of calls
+    batches: int
+
+
+@dataclass(frozen=True)
+class Pair:
+    """The bus bandwidth of an all_reduce over the devices of two nodes, by themselves."""
+
+    nodes: tuple[str, ...]
+    bytes: int
+    gb_per_s: float
+
+
+@dataclass(frozen=True)
+class Clock:
+    """How far this node's clock is ahead of rank 0's: surely between the two, in seconds."""
+
+    least: float
+    most: float
+
+
+@dataclass(frozen=True)
+class End:
+    """How a process ended.
+
+    finished: it came to its end; raised: a Python error; died: a signal, or an exit of
+    JAX's own; stopped: past the time limit; cancelled: told to end from outside.
+    """
+
+    how: str
+    why: str
+    at: float
+    for_a_peer: bool = False  # the words say that a peer had gone, so the fault is not here
+
+
+@dataclass(frozen=True)
+class Record:
+    """All that one process says, so far."""
+
+    rank: int
+    processes: int
+    node: str
+    pid: int
+    launcher: str  # "slurm", "kubernetes", ...
+    began: float
+    run: str = ""  # tells this run from another in the same folder
+    arrived: float | None = None  # when it was ready to meet the others
+    nodes: tuple[str, ...] = ()  # of the job, as the scheduler lists them; from one rank of a node
+    identity: Identity = field(default_factory=Identity)
+    platform: str | None = None  # where JAX computes; None: not known yet
+    kind: str | None = None  # "NVIDIA H100 80GB HBM3"
+    local_devices: int | None = None
+    devices: int | None = None  # of all processes
+    stage: Stage = field(default_factory=Stage)
+    checks: tuple[Check, ...] = ()
+    rates: tuple[Rate, ...] = ()
+    pairs: tuple[Pair, ...] = ()  # that this node is in
+    transport: tuple[str, ...] = ()  # "NET/IB", "P2P/CUMEM", ...
+    clock: Clock | None = None
+    end: End | None = None
+
+    @property
+    def verdict(self) -> Verdict:
+        """The worst answer; peers that keep it from its end leave it inconclusive."""
+        return overall((self._ending, *(check.verdict for check in self.checks)))
+
+    @property
+    def own_verdict(self) -> Verdict:
+        """The same without the questions about all processes at once."""
+        own = (check.verdict for check in self.checks if check.name not in SHARED)
+        return overall((self._ending, *own))
+
+    @property
+    def _ending(self) -> Verdict:
+        if self.end is None or self.end.how in ("stopped", "cancelled") or self.end.for_a_peer:
+            return Verdict.INCONCLUSIVE
+        return Verdict.PASS if self.end.how == "finished" else Verdict.FAIL
+
+
+# Records as JSON, and back with nothing trusted: every type, size and number is checked.
+
+T = TypeVar("T")
+MOST_TEXT = 20_000  # characters; XLA_FLAGS of a long profile are 2,000
+MOST_ENTRIES = 20_000  # of a list: as many as there may be nodes
+MOST_NUMBER = 2.0**53  # beyond it a float of JSON is no exact count
+
+
+class WireError(ValueError):
+    """Data that no process of ours wrote: where, and what is wrong with it."""
+
+
+def to_plain(value: Any) -> Any:
+    """Dictionaries, lists, text and finite numbers only."""
+    if dataclasses.is_dataclass(value):
+        fields = dataclasses.fields(value)
+        return {field.name: to_plain(getattr(value, field.name)) for field in fields}
+    if isinstance(value, tuple | list):
+        return [to_plain(entry) for entry in value]
+    if isinstance(value, dict):
+        return {name: to_plain(entry) for name, entry in value.items()}
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return str(value) if isinstance(value, str) else value
+
+
+def dump(value: Any, **more: Any) -> str:
+    """One line of JSON in ASCII, so that any log carries it."""
+    return json.dumps(more | to_plain(value))
+
+
+def load_plain(kind: type[T], text: str, schema: int) -> T:
+    """The `kind` that `dump(…, schema=…)` wrote. Raises WireError, in one line, for all else."""
+    try:
+        data = json.loads(text, parse_constant=_no_constant)
+    except RecursionError:
+        raise WireError("it is nested too deeply") from None
+    except ValueError as error:
+        raise WireError(f"it is no JSON: {str(error)[:100]}") from None
+    if not isinstance(data, dict) or data.get("schema") != schema:
+        found = data.get("schema") if isinstance(data, dict) else None
+        raise WireError(f"its schema is {found!r:.20}, expected {schema}")
+    del data["schema"]
+    return typing.cast("T", _revive(kind, data, "it"))
+
+
+def trusted(kind: type[T], text: str) -> T:
+    """The `kind` that another part of this very run wrote with `dump`."""
+    return typing.cast("T", _revive(kind, json.loads(text), "it"))
+
+
+def _no_constant(word: str) -> Any:
+    raise ValueError(f"{word} is no number of JSON")
+
+
+@cache
+def _hints(kind: Any) -> dict[str, Any]:
+    return typing.get_type_hints(kind)
+
+
+def _revive(kind: Any, value: Any, where: str) -> Any:
+    origin, given = typing.get_origin(kind), typing.get_args(kind)
+    if origin in (typing.Union, types.UnionType):
+        if value is None and types.NoneType in given:
+            return None
+        return _revive(next(one for one in given if one is not types.NoneType), value, where)
+    if dataclasses.is_dataclass(kind):
+        return _fields(kind, value, where)
+    if origin is tuple:
+        entries = _sized(list, value, where)
+        return tuple(_revive(given[0], entry, where) for entry in entries)
+    if origin is dict:
+        pairs = _sized(dict, value, where).items()
+        return {_text(name, where): _revive(given[1], entry, where) for name, entry in pairs}
+    return _scalar(kind, value, where)
+
+
+def _fields(kind: Any, value: Any, where: str) -> Any:
+    hints = _hints(kind)
+    if not isinstance(value, dict) or value.keys() != hints.keys():
+        raise WireError(f"{where} has not the fields of a {kind.__name__}")
+    return kind(**{name: _revive(hints[name], value[name], name) for name in hints})
+
+
+def _sized(kind: type[list[Any]] | type[dict[str, Any]], value: Any, where: str) -> Any:
+    if not isinstance(value, kind) or len(value) > MOST_ENTRIES:
+        raise WireError(f"{where} is no {kind.__name__} of at most {MOST_ENTRIES}")
+    return value
+
+
+def _scalar(kind: Any, value: Any, where: str) -> Any:
+    if kind is str:
+        return _text(value, where)
+    if kind is Verdict:
+        try:
+            return Verdict(value)
+        except ValueError:
+            raise WireError(f"{where} is no verdict") from None
+    accepted = (float, int) if kind is float else kind
+    if not isinstance(value, accepted) or (isinstance(value, bool) and kind is not bool):
+        raise WireError(f"{where} is no {kind.__name__}")
+    if kind is not bool and abs(value) > MOST_NUMBER:
+        raise WireError(f"{where} is too large a number")
+    return kind(value)
+
+
+def _text(value: Any, where: str) -> str:
+    if not isinstance(value, str) or len(value) > MOST_TEXT:
+        raise WireError(f"{where} is no text of at most {MOST_TEXT} characters")
+    return clean_text(value)
+
+
+def clean_text(text: str) -> str:
+    """`text` on one line, with what a terminal might act on replaced."""
+    return "".join(one if one.isprintable() else "\ufffd" for one in text.replace("\n", " "))
+
+
+# What the caller of `merge` knows: how many processes there should be, and where.
+
+
+@dataclass(frozen=True)
+class Expected:
+    """What was started. None or empty: take it from what the processes say.
+
+    `nodes` names the node of each rank, in the order of ranks; a rank that never wrote
+    anything can then be placed.
+    """
+
+    processes: int | None = None
+    devices: int | None = None  # of each process
+    platform: str = ""  # gpu or cpu
+    nodes: tuple[str, ...] = ()
+    run: str = ""  # of the records to take; others are set aside
+
+
+# The words of the command line, and what they mean.
+
+LIMIT_S = 180.0  # of a stage; a communicator of a thousand GPUs takes a minute to set up
+JOIN_S = 60.0
+
+
+@dataclass(frozen=True)
+class Options:
+    """The words of the command line."""
+
+    out: str = "multi-report"
+    expect_processes: str = ""
+    expect_devices: str = ""
+    platform: str = "auto"
+    limit: str = ""
+    join: str = ""
+    thresholds: str = ""
+    pairwise: bool = False
+    json: bool = False
+    read: bool = False  # run nothing: merge and show what `out` holds
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """The same as numbers. None: whatever the scheduler says."""
+
+    processes: int | None
+    devices: int | None  # of each process
+    limit_s: float
+    join_s: float
+
+
+def wanted(options: Options) -> Wanted:
+    """Raises UsageError for an option that is no number, or no platform."""
+    machine_devices.require(options.platform)
+    return Wanted(
+        processes=_count("expect-processes", options.expect_processes),
+        devices=_count("expect-devices", options.expect_devices),
+        limit_s=_seconds("limit", options.limit, LIMIT_S),
+        join_s=_seconds("join", options.join, JOIN_S),
+    )
+
+
+def _count(name: str, text: str) -> int | None:
+    if not text:
+        return None
+    if not (text.isascii() and text.isdecimal() and len(text) < 8 and int(text)):
+        raise UsageError(f"--{name} {text!r} is no number of 1 or more")
+    return int(text)
+
+
+def _seconds(name: str, text: str, otherwise: float) -> float:
+    try:
+        seconds = float(text or otherwise)
+    except ValueError:
+        seconds = 0.0
+    if not (math.isfinite(seconds) and seconds > 0):
+        raise UsageError(f"--{name} {text!r} is no number of seconds; give one such as 60")
+    return seconds
+
+
+# What a test does to a process. Nothing outside a test can ask for it.
+
+
+@dataclass(frozen=True)
+class Disturb:
+    """Hooks; each does nothing unless a test says otherwise."""
+
+    identity: Callable[[Identity], Identity] = lambda true: true
+    clock_s: float = 0.0  # added to what the clock says
+    at: Callable[[Stage], None] = lambda _: None  # when a step begins: end, hang, sleep
+    result: Callable[[str, Any], Any] = lambda _, true: true  # of a collective, by its kind
+    call: Callable[[], None] = lambda: None  # before every timed collective
+
+
+# How a process says where it is: each change of its record goes to the one that watches it.
+
+
+class Teller:
+    """The record of this process, kept up to date with its watcher."""
+
+    def __init__(
+        self, record: Record, pipe: int, now: Callable[[], float], disturb: Disturb
+    ) -> None:
+        self.record = record
+        self.now = now
+        self._pipe = pipe
+        self._disturb = disturb
+
+    def tell(self, **changes: Any) -> None:
+        """Change the record."""
+        self.record = replace(self.record, **changes)
+        _write(self._pipe, dump(self.record).encode() + b"\n")
+
+    def step(self, name: str, detail: str, together: bool = False) -> None:
+        """Begin the next step: on one's own, or together with the peers."""
+        number = self.record.stage.step + 1
+        self.tell(stage=Stage(name, detail, number, self.now(), together))
+        self._disturb.at(self.record.stage)
+
+    def check(self, name: str, verdict: Verdict, reason: str, remedy: str = "", **odd: Any) -> None:
+        """Answer a question; `odd` and `sure` as a Check has them."""
+        self.tell(checks=(*self.record.checks, Check(name, verdict, reason, remedy, **odd)))
+
+    def end(self, how: str, why: str, for_a_peer: bool = False) -> None:
+        """Say how it ended."""
+        self.tell(end=End(how, why, self.now(), for_a_peer))
+
+
+def _write(pipe: int, data: bytes) -> None:
+    while data:
+        data = data[os.write(pipe, data) :]

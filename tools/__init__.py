@@ -1,0 +1,1 @@
+"""What the maintainers of a checkout run: docs, site, lint, pins, audit, bill of materials."""
