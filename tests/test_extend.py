@@ -18,7 +18,7 @@ import nvml_double as double
 from helpers import HOME, SmokeRun, environ, smoke_argv
 
 PAGE = (HOME / "docs/extend.md").read_text()
-PARTS = ("configs", "docker", "jaxpad", "smoke_tests", "tests")
+PARTS = ("configs", "docker", "jaxpad", "smoke_tests", "tests", "tools")
 FILES = ("pyproject.toml", "tasks.py")
 _BLOCK = re.compile(r'^```(\w+)(?: title="([^"]+)")?\n(.*?)^```$', re.MULTILINE | re.DOTALL)
 _ADDED = " (at its end)"

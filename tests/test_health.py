@@ -45,7 +45,7 @@ def run(*options: str, **added: str) -> subprocess.CompletedProcess[str]:
     code = (
         "import sys\nfrom invoke import Exit\nfrom jaxpad.cli import tasking\n"
         "words = dict(word.split('=') for word in sys.argv[1:])\n"
-        "try:\n    tasking.perform('health_command', words)\n"
+        "try:\n    tasking.perform('jaxpad.cli.health:health_command', words)\n"
         "except Exit as left:\n    sys.stderr.write(left.message or '')\n    sys.exit(left.code)\n"
     )
     argv = [sys.executable, "-c", code, *options]

@@ -147,7 +147,7 @@ def test_files_that_pages_link_to_exist() -> None:
 def copy(tmp_path: Path) -> Path:
     """What a build needs, to break it."""
     home = tmp_path / "checkout"
-    for folder in ("docs", "jaxpad"):
+    for folder in ("docs", "jaxpad", "tools"):
         shutil.copytree(HOME / folder, home / folder, ignore=shutil.ignore_patterns("__pycache__"))
     for file in ("mkdocs.yml", "pyproject.toml", "tasks.py"):
         shutil.copy(HOME / file, home / file)

@@ -13,7 +13,7 @@ from jaxpad.core.paths import read
 from templates import SETS, copied, files, ours, task
 
 # Every file of a copy beyond those that pass through from the folders WHOLE.
-WHOLE = ("jaxpad", "smoke_tests", "configs/profiles", "configs/gpus", "configs/tune")
+WHOLE = ("jaxpad", "tools", "smoke_tests", "configs/profiles", "configs/gpus", "configs/tune")
 ALWAYS = {
     ".copier-answers.yml",
     ".devcontainer/devcontainer.json",

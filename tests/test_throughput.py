@@ -196,7 +196,7 @@ def test_hang_is_ended(answers: Answers) -> None:
     found = answers(HANGS, limit=8.0)
     assert found["test_hang"].verdict is Verdict.FAIL
     assert "no answer within 8 s" in found["test_hang"].reason
-    assert "_disturb.py" in found["test_hang"].output  # where it stood
+    assert "measure.py" in found["test_hang"].output  # where it stood
     assert found["test_after"].verdict is Verdict.PASS
 
 

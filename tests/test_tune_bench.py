@@ -15,10 +15,10 @@ import pytest
 
 from helpers import HOME
 from jaxpad.core.results import UsageError
+from jaxpad.tune.alike import differs
 from jaxpad.tune.measure import Bench, Side
 from jaxpad.tune.model import Candidate, Effort, End, Measured, Pair, Ratio, Step
 from jaxpad.tune.spaces import between, disturbed, now
-from jaxpad.tune.stepper import differs
 from tune_steps import FLAG
 
 EFFORT = Effort(turn_s=0.01, pairs=8, least=8, starts=3, start_pairs=4, waiting=9.0)

@@ -79,7 +79,7 @@ def folder(name: str) -> str:
 def folder_arrows(between: Arrows, files: Mapping[str, Path]) -> Arrows:
     """Which folders each folder's files import; modules at the top of the package are left out."""
     folders = {folder(name) for name, file in files.items() if len(file_parts(name, file)) > 1}
-    found: dict[str, set[str]] = {each: set() for each in folders}
+    found: dict[str, set[str]] = {each: set() for each in sorted(folders)}
     for name, others in between.items():
         if folder(name) in folders:
             found[folder(name)] |= {folder(other) for other in others} & folders - {folder(name)}

@@ -29,9 +29,9 @@ from jaxpad.nvml import GpuTrace, Sampler
 from jaxpad.nvml.device import Device, started
 from jaxpad.nvml.state import processes
 from jaxpad.tune import spaces
+from jaxpad.tune.alike import differs
 from jaxpad.tune.model import Candidate, Effort, End, Measured, Pair, Ratio, Step
 from jaxpad.tune.searching import counting, over_starts, ratio
-from jaxpad.tune.stepper import differs
 
 # A measuring process, seen from the one that asks.
 
