@@ -167,4 +167,4 @@ def _session(process: Path) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(multi.main(multi.Options(**json.loads(sys.argv[2])), disturb=FAULTS[sys.argv[1]]))
+    sys.exit(multi.main(multi.MultiOptions(**json.loads(sys.argv[2])), disturb=FAULTS[sys.argv[1]]))

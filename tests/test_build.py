@@ -12,7 +12,7 @@ import pytest
 
 from helpers import HOME, environ
 from jaxpad import __version__, profiles
-from jaxpad.containers.build_options import Options, pinned
+from jaxpad.containers.build import Options, pinned
 
 DOCKERFILE = (HOME / "docker/Dockerfile").read_text()
 PACKAGES = [{"name": "jax", "version": "0.12.0.1"}, {"name": "jaxlib", "version": "0.12.0.1"}]

@@ -12,8 +12,9 @@ import pytest
 from rich.console import Console
 
 from helpers import HOME, environ
+from jaxpad.commands.machine import DoctorOptions as Options
 from jaxpad.core.results import UsageError, Verdict, overall
-from jaxpad.doctor import Finding, Options, doctor, examination
+from jaxpad.doctor import Finding, doctor, examination
 from jaxpad.doctor.examination import QUESTIONS
 from test_doctor_machine import Machine
 
@@ -49,7 +50,7 @@ def test_this_machine() -> None:
 
 def test_usage_errors() -> None:
     assert run("--engine", "rocket").returncode == 2
-    assert "is not one of docker, podman" in run("--engine", "rocket").stderr
+    assert "unknown engine 'rocket': expected docker or podman" in run("--engine", "rocket").stderr
     with pytest.raises(UsageError, match="is no image"):
         doctor(Options(image="--privileged"))
 

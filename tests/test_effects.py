@@ -23,9 +23,10 @@ SCRIPT = """
 import signal, sys
 signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job ignores it
 from jaxpad.cli import explain
+from jaxpad.commands.profile import ExplainOptions
 from jaxpad.core.results import UsageError
 try:
-    sys.exit(explain.explain(explain.Options(*sys.argv[1:], json=True)))
+    sys.exit(explain.explain(ExplainOptions(*sys.argv[1:], json=True)))
 except UsageError as error:
     sys.stderr.write(f"jaxpad: {error}")
     sys.exit(2)

@@ -8,6 +8,7 @@ import pytest
 
 from jaxpad import flags
 from jaxpad.cli import profile
+from jaxpad.commands.profile import FlagsOptions
 from jaxpad.flags import installed, schema
 
 
@@ -38,21 +39,21 @@ def test_search_older_spelling() -> None:
 
 
 def test_json(capsys: pytest.CaptureFixture[str]) -> None:
-    assert profile.flags_("autotune_max_solutions", as_json=True) == 0
+    assert profile.flags_command(FlagsOptions("autotune_max_solutions", json=True)) == 0
     (row,) = json.loads(capsys.readouterr().out)
     assert row["deprecated"] is True
     assert set(row) == {"name", "type", "default", "choices", "deprecated", "plugin"}
 
 
 def test_table(capsys: pytest.CaptureFixture[str]) -> None:
-    assert profile.flags_("xla_gpu_autotune_level", as_json=False) == 0
+    assert profile.flags_command(FlagsOptions("xla_gpu_autotune_level", json=False)) == 0
     said = capsys.readouterr()
     assert "xla_gpu_autotune_level" in said.out
     assert f"1 flag of jaxlib {flags.jaxlib_version()}; the CUDA plugin" in said.err
 
 
 def test_nothing_found(capsys: pytest.CaptureFixture[str]) -> None:
-    assert profile.flags_("triton_gem_anny", as_json=True) == 0
+    assert profile.flags_command(FlagsOptions("triton_gem_anny", json=True)) == 0
     said = capsys.readouterr()
     assert json.loads(said.out) == []
     assert "matches 'triton_gem_anny'; the nearest are " in said.err
@@ -82,7 +83,7 @@ def test_plugin_absent(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFi
     monkeypatch.setattr(installed, "plugin_library", lambda: None)
     installed.disagreements.cache_clear()
     try:
-        profile.flags_("xla_gpu_autotune_level", as_json=True)
+        profile.flags_command(FlagsOptions("xla_gpu_autotune_level", json=True))
     finally:
         installed.disagreements.cache_clear()
     assert json.loads(capsys.readouterr().out)[0]["plugin"] == "not installed"

@@ -17,7 +17,7 @@ from fleet_nodes import fails, flag, healthy, open_, put, report, slow, version
 from helpers import HOME, environ
 from jaxpad import fleet
 from jaxpad.cli import fleet as cli_fleet
-from jaxpad.cli.fleet import FleetOptions
+from jaxpad.commands.machine import FleetOptions
 from jaxpad.core.results import UsageError, Verdict
 from test_health_told import parsed
 from tools import docs
@@ -105,7 +105,7 @@ def test_docs_have_the_schema() -> None:
 )
 def test_exit_codes(changes: Any, code: int, tmp_path: Path) -> None:
     put(tmp_path / "reports", "n0", report("n0", 1, *changes))
-    options = FleetOptions(reports=str(tmp_path / "reports"), out=str(tmp_path / "out"))
+    options = FleetOptions(reports=str(tmp_path / "reports"), out=tmp_path / "out")
     assert cli_fleet.fleet_command(options) == code
 
 
@@ -114,7 +114,10 @@ def test_exit_codes(changes: Any, code: int, tmp_path: Path) -> None:
     [
         ((), "--reports is missing: give the folder"),
         (("--reports", "nowhere"), "--reports nowhere: No such file or directory; give"),
-        (("--reports", "docs", "--scheduler", "lsf"), "'lsf' is none; give slurm or kubernetes"),
+        (
+            ("--reports", "docs", "--scheduler", "lsf"),
+            "unknown scheduler 'lsf': expected slurm or kubernetes",
+        ),
         (("--reports", "docs", "--expect", "n[0-"), "a bracket is not closed"),
         (("--reports", "docs", "--thresholds", "nowhere"), "nowhere: No such file"),
         (("--reports", "docs", "--out", "/proc/x"), "cannot write the report to /proc/x"),
@@ -133,7 +136,7 @@ def test_mistake_is_one_sentence(options: tuple[str, ...], sentence: str, tmp_pa
 def test_textfile_is_for_node_exporter(tmp_path: Path) -> None:
     healthy(tmp_path / "reports", ["n0"], 1)
     options = FleetOptions(
-        reports=str(tmp_path / "reports"), out=str(tmp_path), textfile="fleet.txt"
+        reports=str(tmp_path / "reports"), out=tmp_path, textfile=Path("fleet.txt")
     )
     with pytest.raises(UsageError, match=r"reads only names that end in \.prom"):
         cli_fleet.fleet_command(options)

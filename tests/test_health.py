@@ -18,7 +18,7 @@ from rich.console import Console
 from helpers import HOME, environ
 from jaxpad import health
 from jaxpad.cli import health as cli_health
-from jaxpad.cli.health import Options
+from jaxpad.commands.machine import HealthOptions as Options
 from jaxpad.core import bounds
 from jaxpad.core.results import UsageError, Verdict
 from jaxpad.health import Finding, Health
@@ -41,26 +41,20 @@ def finding(verdict: Verdict, name: str = "ecc", gpu: int | None = 0, **more: An
 
 
 def run(*options: str, **added: str) -> subprocess.CompletedProcess[str]:
-    """`health_command` in a child of its own, as `jaxpad health` calls it."""
-    code = (
-        "import sys\nfrom invoke import Exit\nfrom jaxpad.cli import tasking\n"
-        "words = dict(word.split('=') for word in sys.argv[1:])\n"
-        "try:\n    tasking.perform('jaxpad.cli.health:health_command', words)\n"
-        "except Exit as left:\n    sys.stderr.write(left.message or '')\n    sys.exit(left.code)\n"
-    )
-    argv = [sys.executable, "-c", code, *options]
+    """`jaxpad health` in a child of its own."""
+    argv = [sys.executable, "-m", "jaxpad", "health", *options]
     return subprocess.run(argv, env=environ(**added), cwd=HOME, capture_output=True, text=True)
 
 
 def test_this_machine() -> None:
     """Whatever it is, the code goes with the verdict and nothing is on stderr."""
-    done = run("json=1")
+    done = run("--json")
     said = json.loads(done.stdout)
     assert (done.returncode, done.stderr) == (Verdict(said["verdict"]).exit_code, "")
 
 
 def test_json(h100: dict[str, Any], capsys: pytest.CaptureFixture[str]) -> None:
-    assert cli_health.health_command(Options(json=True, expect="9"), **h100) == 1
+    assert cli_health.health_command(Options(json=True, expect=9), **h100) == 1
     said = json.loads(capsys.readouterr().out, parse_constant=pytest.fail)
     assert (said["verdict"], said["gpus"], said["driver"]) == ("fail", 8, "580.95.05")
     wrong = [one for one in said["findings"] if one["verdict"] == "fail"]
@@ -90,12 +84,9 @@ def test_home_of_a_thresholds_file_is_hidden(tmp_path: Path, monkeypatch: Any) -
 @pytest.mark.parametrize(
     "options",
     [
-        Options(expect="eight"),
-        Options(expect="-1"),
-        Options(expect="٣"),
-        Options(thresholds="/nowhere/own.toml"),
-        Options(textfile="/nowhere/gpus.prom"),
-        Options(textfile="gpus.txt"),
+        Options(thresholds=Path("/nowhere/own.toml")),
+        Options(textfile=Path("/nowhere/gpus.prom")),
+        Options(textfile=Path("gpus.txt")),
         Options(nagios=True, json=True),
     ],
 )
@@ -112,9 +103,24 @@ def test_usage_errors(
 
 
 def test_usage_error_is_2() -> None:
-    done = run("expect=many")
-    assert done.returncode == 2
-    assert done.stderr.startswith("jaxpad: --expect 'many' is no number of GPUs")
+    for number in ("many", "-1", "٣"):
+        done = run("--expect", number)
+        assert done.returncode == 2
+        assert done.stderr == (
+            f"jaxpad: --expect must be a whole number of GPUs from 0 to 99999, got {number!r}\n"
+        )
+
+
+def test_usage_error_is_unknown_to_nagios() -> None:
+    done = run("--nagios", "--expect", "many")
+    assert (done.returncode, done.stderr) == (3, "")
+    assert done.stdout.startswith("JAXPAD UNKNOWN - --expect must be a whole number of GPUs")
+
+
+def test_usage_error_fails_no_hook() -> None:
+    done = run("--hook", "prolog", "--expect", "many")
+    assert (done.returncode, done.stdout) == (0, "")
+    assert "--expect must be a whole number of GPUs" in done.stderr
 
 
 def test_bug_of_ours_is_unknown(monkeypatch: Any, capsys: pytest.CaptureFixture[str]) -> None:

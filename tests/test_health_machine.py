@@ -15,7 +15,7 @@ import nvml_double as double
 from helpers import HOME, environ, quick
 from jaxpad import health
 from jaxpad.cli import health as cli_health
-from jaxpad.cli.health import Options
+from jaxpad.commands.machine import HealthOptions as Options
 from jaxpad.core import bounds
 from jaxpad.core.host import GpuEvidence
 from jaxpad.core.reading import Reading

@@ -15,7 +15,7 @@ import pytest
 
 from jaxpad import health
 from jaxpad.cli import health as cli_health
-from jaxpad.cli.health import Options
+from jaxpad.commands.machine import HealthOptions as Options
 from jaxpad.core import bounds
 from jaxpad.core.reading import Reading
 from jaxpad.core.results import UsageError, Verdict
@@ -127,7 +127,7 @@ def parsed(text: str) -> dict[str, list[tuple[dict[str, str], float]]]:
 
 def test_prometheus(h100: dict[str, Any], tmp_path: Path) -> None:
     file = tmp_path / "gpus.prom"
-    assert cli_health.health_command(Options(textfile=str(file), nagios=True), **h100) == 0
+    assert cli_health.health_command(Options(textfile=file, nagios=True), **h100) == 0
     metrics = parsed(file.read_text())
     assert metrics["jaxpad_health_gpus"] == [({}, 8.0)]
     assert metrics["jaxpad_health_exit_code"] == [({}, 0.0)]

@@ -122,7 +122,7 @@ def test_base_starts_elsewhere(base: Path, tmp_path: Path, words: str, said: str
 def test_base_names_the_extra(base: Path, tmp_path: Path, words: str) -> None:
     done = jaxpad(base, tmp_path, words)
     name = words.partition(" ")[0]
-    said = f"jaxpad {name} needs jax: pip install 'jaxpad[{LACKING[words]}]'\n"
+    said = f"jaxpad: {name} needs jax: pip install 'jaxpad[{LACKING[words]}]'\n"
     assert (done.returncode, done.stderr) == (2, said)
 
 

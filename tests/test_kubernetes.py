@@ -22,7 +22,7 @@ import fleet_nodes
 import programs
 from helpers import HOME, environ
 from jaxpad import multi
-from jaxpad.cli import smoke_remote
+from jaxpad.cli import smoke as cli_smoke
 from jaxpad.clusters import kube_follow
 from jaxpad.clusters.kube_logs import pack
 from jaxpad.clusters.request import Cluster
@@ -192,7 +192,7 @@ def run(cluster: Cluster_, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -
         suite = options or Options(out=tmp_path / "out")
         count = len(cluster.scenario["stages"]["nodes"])
         usual: dict[str, Any] = {"nodes": count, "gpus_per_node": 0, "image": IMAGE}
-        code = smoke_remote.smoke_kubernetes(suite, Cluster(**(usual | wanted)))
+        code = cli_smoke.smoke_kubernetes(suite, Cluster(**(usual | wanted)))
         ran = Ran(code, capsys.readouterr().err, tmp_path / "out")
         assert ran.fleet["exit_code"] == code
         return ran
@@ -524,7 +524,7 @@ def test_jobset(cluster: Cluster_, run: Run) -> None:
 
 def given_bounds(options: Options, gpus: int) -> Mapping[str, Bound]:
     """The bounds that a pod would hold its node to."""
-    plan = smoke_remote.planned_kubernetes(options, Cluster(image=IMAGE, gpus_per_node=gpus))
+    plan = cli_smoke.planned_kubernetes(options, Cluster(image=IMAGE, gpus_per_node=gpus))
     words = plan.node_pods().command
     text = words[words.index("--bounds") + 1] if "--bounds" in words else ""
     file = options.out / "bounds.toml"
@@ -551,7 +551,7 @@ def test_json_is_the_fleet(
     cluster.node("gpu-a")
     cluster.start()
     options = Options(out=tmp_path / "out", as_json=True)
-    smoke_remote.smoke_kubernetes(options, Cluster(nodes=1, gpus_per_node=0, image=IMAGE))
+    cli_smoke.smoke_kubernetes(options, Cluster(nodes=1, gpus_per_node=0, image=IMAGE))
     assert json.loads(capsys.readouterr().out)["verdict"] == "pass"
 
 
@@ -562,7 +562,7 @@ def test_dry_run_runs_nothing(
     monkeypatch.setenv("PATH", str(tmp_path))
     options = Options(out=tmp_path / "out", dry_run=True)
     wanted = Cluster(nodes=2, gpus_per_node=8, image=IMAGE, namespace="ml")
-    assert smoke_remote.smoke_kubernetes(options, wanted) == 0
+    assert cli_smoke.smoke_kubernetes(options, wanted) == 0
     text = capsys.readouterr().out
     assert [one["kind"] for one in yaml.safe_load_all(text)] == ["Job", "Service", "Job"]
     assert "# kubectl --namespace=ml --request-timeout=30s create --filename=-\n" in text
@@ -573,7 +573,7 @@ def test_no_kubectl(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     wanted = Cluster(nodes=2, gpus_per_node=8, image=IMAGE)
     with pytest.raises(UsageError, match="kubectl is not on PATH; install it"):
-        smoke_remote.smoke_kubernetes(Options(out=tmp_path / "out"), wanted)
+        cli_smoke.smoke_kubernetes(Options(out=tmp_path / "out"), wanted)
 
 
 @pytest.mark.parametrize(
@@ -599,7 +599,7 @@ def test_no_kubectl(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_usage(wanted: dict[str, Any], options: dict[str, Any], sentence: str) -> None:
     usual: dict[str, Any] = {"nodes": 2, "gpus_per_node": 8, "image": IMAGE}
     with pytest.raises(UsageError, match=sentence):
-        smoke_remote.planned_kubernetes(Options(**options), Cluster(**(usual | wanted)))
+        cli_smoke.planned_kubernetes(Options(**options), Cluster(**(usual | wanted)))
 
 
 @pytest.mark.parametrize(
@@ -609,8 +609,7 @@ def test_usage(wanted: dict[str, Any], options: dict[str, Any], sentence: str) -
 def test_platform(gpus: int | None, requested: str, platform: str) -> None:
     wanted = Cluster(image=IMAGE, gpus_per_node=gpus)
     assert (
-        smoke_remote.planned_kubernetes(Options(platform=requested), wanted).suite.platform
-        == platform
+        cli_smoke.planned_kubernetes(Options(platform=requested), wanted).suite.platform == platform
     )
 
 

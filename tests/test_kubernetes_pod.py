@@ -109,7 +109,13 @@ def test_pod_has_the_code_of_its_command() -> None:
 
 @pytest.mark.parametrize(
     ("words", "sentence"),
-    [((), "there is no command"), (("--seconds", "1.5", "--", "doctor"), "no number of 1 or more")],
+    [
+        ((), "there is no command"),
+        (
+            ("--seconds", "1.5", "--", "doctor"),
+            "a whole number of seconds from 1 to 9999999",
+        ),
+    ],
 )
 def test_pod_usage(words: tuple[str, ...], sentence: str) -> None:
     done = pod(*words)

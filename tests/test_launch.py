@@ -136,9 +136,10 @@ def test_ca_bundle_is_mounted(jaxpad: Jaxpad, tmp_path: Path) -> None:
         (("--mount", "nowhere"), "there is no such folder"),
         (("--ca-bundle", "nowhere"), "cannot be read"),
         (("--gpus", "0,,1"), "a list such as 0,1"),
+        (("--gpus", "foo"), "a list such as 0,1"),
         (("--jupyter", "--", "bash"), "leave out the command"),
         (("--image", "nowhere.sif"), "no such file"),
-        (("--engine", "dokcer"), "not one of docker, podman, apptainer"),
+        (("--engine", "dokcer"), "unknown engine 'dokcer': expected docker, podman or apptainer"),
         (("--port", "99999"), "--port"),
     ],
 )
@@ -215,9 +216,12 @@ def test_smoke_gpus_by_platform(jaxpad: Jaxpad, platform: str, given: bool) -> N
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [
-        (("--on", "slurp"), "not one of docker, podman, apptainer"),
+        (("--on", "slurp"), "podman, slurm or kubernetes; did you mean slurm"),
         (("--gpus", "all"), "name an engine with --on"),
-        (("--on", "docker", "--platform", "tpu"), "not one of auto, gpu, cpu"),
+        (
+            ("--on", "docker", "--platform", "tpu"),
+            "unknown platform 'tpu': expected auto, gpu or cpu",
+        ),
         (("--on", "docker", "--profile", "x.toml"), "no such file"),
     ],
 )

@@ -12,6 +12,7 @@ import pytest
 
 from jaxpad import effects, flags, profiles
 from jaxpad.cli import profile
+from jaxpad.commands.profile import CheckOptions
 from jaxpad.core.results import UsageError
 from jaxpad.effects import Cell, Verdict, matrix
 from jaxpad.effects.matrix import Build, CellRow, Draw, Matrix
@@ -172,9 +173,9 @@ def test_dry_run_counts() -> None:
     ("words", "said"),
     [
         (("--check", "--out", "nothing.json"), "the matrix has no part of jaxlib"),
-        (("--workers", "0"), "--workers is '0', expected a whole number from 1 on"),
-        (("--check", "--sample", "-1"), "--sample is '-1'"),
-        (("--check", "--questions", "0"), "--questions is '0', expected a whole number from 1"),
+        (("--workers", "0"), "--workers must be a whole number from 1 to 4096, got '0'"),
+        (("--check", "--sample", "-1"), "--sample must be a whole number from 0 on, got '-1'"),
+        (("--check", "--questions", "0"), "--questions must be a whole number from 1 on, got '0'"),
         (("--check", "--out", __file__), "holds no matrix of this jaxpad"),
     ],
 )
@@ -189,10 +190,10 @@ def test_other_build_is_unproven(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(flags, "jaxlib_version", lambda: "0.13.0.dev20261101")
-    assert profile.check("base", as_json=True) == 0
+    assert profile.check_command(CheckOptions("base", json=True)) == 0
     (row,) = json.loads(capsys.readouterr().out)
     assert "unproven here: what its flags do was seen with jaxlib 0.10.2 and" in row["notes"][-1]
-    assert profile.check("none", as_json=True) == 0
+    assert profile.check_command(CheckOptions("none", json=True)) == 0
     assert "unproven" not in capsys.readouterr().out
 
 

@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 
 from jaxpad import multi
+from jaxpad.commands.machine import MultiOptions
+from jaxpad.commands.options import read
 from jaxpad.core import bounds
 from jaxpad.core.reading import Reading
 from jaxpad.core.results import UsageError, Verdict
@@ -15,7 +17,7 @@ from jaxpad.multi import collectives, comparison
 from jaxpad.multi.comparison import span
 from jaxpad.multi.context import fatal, of_a_peer, of_code
 from jaxpad.multi.network import Transport, active, bandwidth, parse, rounds, slow, transport
-from jaxpad.multi.record import Options, Pair, Rate, wanted
+from jaxpad.multi.record import Pair, Rate
 from jaxpad.nvml import Port
 
 BOUNDS = bounds.load()
@@ -25,7 +27,7 @@ NODES = {rank: f"n{rank // 2}" for rank in range(6)}
 def test_options_refused() -> None:
     for bad in ({"limit": "-1"}, {"limit": "nan"}, {"join": "x"}, {"expect_devices": "0"}):
         with pytest.raises(UsageError):
-            wanted(Options(**bad))  # type: ignore[arg-type]
+            read(MultiOptions, bad)
 
 
 def test_span_of_clocks() -> None:

@@ -20,10 +20,12 @@ from jaxpad.nvml import Snapshot
 
 CODE = """
 import sys
-from jaxpad.cli.node import RecordOptions as Options, nvml_record
+from pathlib import Path
+from jaxpad.cli.node import nvml_record
+from jaxpad.commands.machine import RecordOptions as Options
 from jaxpad.core.results import UsageError
 try:
-    sys.exit(nvml_record(Options(out=sys.argv[1], json=sys.argv[2:] == ["--json"])))
+    sys.exit(nvml_record(Options(out=Path(sys.argv[1]), json=sys.argv[2:] == ["--json"])))
 except UsageError as error:
     sys.stderr.write(f"{error}\\n")
     sys.exit(2)

@@ -78,7 +78,7 @@ def test_auto_leaves_the_users_setting() -> None:
 
 
 def test_unknown_platform_refused() -> None:
-    with pytest.raises(UsageError, match="'tpu' is not one of auto, gpu, cpu"):
+    with pytest.raises(UsageError, match="unknown platform 'tpu': expected auto, gpu or cpu"):
         devices.expect("tpu", {}, NOTHING, Driver())
 
 

@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from helpers import HOME, environ
-from jaxpad.cli.fleet import ReportOptions, report_command
+from jaxpad.cli.fleet import report_command
+from jaxpad.commands.machine import ReportOptions
 from jaxpad.core.results import Report, UsageError
 from jaxpad.report import write
 from shared import written
@@ -19,7 +20,7 @@ from test_report_samples import SHAPES, every_shape, trace_of
 
 
 def again(folder: Path) -> int:
-    return report_command(ReportOptions(dir=str(folder)))
+    return report_command(ReportOptions(dir=folder))
 
 
 def contents(folder: Path) -> dict[str, bytes]:

@@ -19,6 +19,7 @@ from helpers import HOME, environ
 from jaxpad.core.results import UsageError
 from shared import once
 from tools import site, site_hook
+from tools.options import SiteOptions
 
 MOST_S = 60  # three times the goal that benchmarks/site.py measures, for a busy machine
 
@@ -170,7 +171,7 @@ def test_dead_link_fails_and_keeps_the_old_site(tmp_path: Path) -> None:
 @pytest.mark.parametrize("inside", ["", "docs/site"])
 def test_sources_are_not_overwritten(inside: str) -> None:
     with pytest.raises(UsageError, match="holds the sources"):
-        site.site(site.Options(str(HOME / inside), serve=False))
+        site.site(SiteOptions(HOME / inside))
 
 
 def test_other_folder_is_not_replaced(tmp_path: Path) -> None:
@@ -186,4 +187,4 @@ def test_other_folder_is_not_replaced(tmp_path: Path) -> None:
 def test_mkdocs_missing_is_one_sentence(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     with pytest.raises(UsageError, match=r"requirements/dev\.txt"):
-        site.site(site.Options(str(tmp_path / "site"), serve=False))
+        site.site(SiteOptions(tmp_path / "site"))

@@ -6,12 +6,12 @@ import re
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
-from invoke import Task
 
 from helpers import HOME, environ
+from jaxpad.commands.options import declared
+from jaxpad.commands.parser import options_of
 from tools import docs
 
 PAGE = (HOME / "docs" / "start.md").read_text()
@@ -51,9 +51,6 @@ def test_command_runs(line: str, tmp_path: Path) -> None:
 def test_options_exist(line: str) -> None:
     """Also of the commands that only a cluster can run."""
     _, name, *words = line.split()
-    known = {docs.flag(option) for option in docs.options(tasks()[name])}
+    command = next(one for one in docs.commands() if one.name == name)
+    known = {option.flag for option in declared(options_of(command))}
     assert {word for word in words if word.startswith("--")} <= known
-
-
-def tasks() -> dict[str, Task[Any]]:
-    return dict(docs.tasks(HOME))

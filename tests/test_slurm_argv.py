@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from jaxpad.cli import smoke_remote
+from jaxpad.cli import smoke as cli_smoke
 from jaxpad.clusters import slurm_commands as words
 from jaxpad.clusters.request import Cluster, seconds
 from jaxpad.clusters.slurm_commands import (
@@ -411,7 +411,7 @@ def test_absence(tmp_path: Path) -> None:
 def test_pasteable(tmp_path: Path) -> None:
     """Every line of a dry run is one command in a shell, word for word."""
     plan = planned(select='it\'s "so" or $HOME')
-    for line in smoke_remote.commands(plan, Choice(EIGHT, {})):
+    for line in cli_smoke.commands(plan, Choice(EIGHT, {})):
         assert "\n" not in line
         shell = f'sbatch() {{ printf "%s\\0" sbatch "$@"; }}; sinfo() {{ :; }}; {line}'
         done = subprocess.run(["bash", "-c", shell], capture_output=True, text=True, check=True)
@@ -421,7 +421,7 @@ def test_pasteable(tmp_path: Path) -> None:
 def test_no_slurm_here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(UsageError, match="sbatch is not on PATH"):
-        smoke_remote.smoke_slurm(local.Options(out=tmp_path / "out"), Cluster())
+        cli_smoke.smoke_slurm(local.Options(out=tmp_path / "out"), Cluster())
     assert not (tmp_path / "out").exists()
 
 
@@ -431,7 +431,7 @@ def test_no_slurm_here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 )
 def test_platform(requested: str, gpus: int | None, platform: str) -> None:
     options = local.Options(platform=requested, out=OUT)
-    assert smoke_remote.planned(options, Cluster(gpus_per_node=gpus)).suite.platform == platform
+    assert cli_smoke.planned(options, Cluster(gpus_per_node=gpus)).suite.platform == platform
 
 
 def test_paths_are_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -442,7 +442,7 @@ def test_paths_are_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     options = local.Options(
         out=Path("out"), profile="mine.toml", thresholds=Path("bounds.toml"), select="jit"
     )
-    plan = smoke_remote.planned(options, Cluster())
+    plan = cli_smoke.planned(options, Cluster())
     assert plan.out == tmp_path / "out"
     assert plan.suite.profile == str(tmp_path / "mine.toml")
     assert plan.suite.thresholds == tmp_path / "bounds.toml"
@@ -450,7 +450,7 @@ def test_paths_are_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
 
 def test_words_of_others(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="--pull-secret is for --on kubernetes"):
-        smoke_remote.planned(local.Options(), Cluster(pull_secret="x"))
+        cli_smoke.planned(local.Options(), Cluster(pull_secret="x"))
 
 
 @pytest.mark.parametrize(
@@ -465,4 +465,4 @@ def test_words_of_others(tmp_path: Path) -> None:
 )
 def test_mistakes_are_told_first(options: local.Options) -> None:
     with pytest.raises(UsageError):
-        smoke_remote.planned(options, Cluster())
+        cli_smoke.planned(options, Cluster())

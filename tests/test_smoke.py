@@ -205,7 +205,7 @@ def _answered(out: Path) -> int:
 @pytest.mark.parametrize(
     ("options", "sentence"),
     [
-        (["--platform", "tpu"], "'tpu' is not one of auto, gpu, cpu"),
+        (["--platform", "tpu"], "unknown platform 'tpu': expected auto, gpu or cpu"),
         (["-k", "no_such_check"], "names no check"),
         (["-k", "a and"], "is not an expression"),
         (["--limit", "soon"], "'soon'"),

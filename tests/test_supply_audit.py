@@ -222,7 +222,7 @@ def test_service_refuses(folder: Path, service: Service) -> None:
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        (("--service", "nvd"), "--service 'nvd' is not one of pypi, osv"),
+        (("--service", "nvd"), "unknown service 'nvd': expected pypi or osv"),
         (("--osv-url", "http://x"), "goes with --service osv"),
         (("--service", "osv", "--osv-url", "x"), "is no address"),
     ],

@@ -21,6 +21,7 @@ from jaxpad.core.results import UsageError, Verdict
 from jaxpad.core.text import plain
 from tools import licences
 from tools.licences import Pin
+from tools.options import AuditOptions
 
 # What an audit finds.
 
@@ -240,20 +241,10 @@ SUMMARY = {
 }
 
 
-@dataclass(frozen=True)
-class Options:
-    """What the command line says."""
-
-    requirements: Path  # the folder of the pins
-    service: str = "pypi"
-    osv_url: str = ""  # empty: pip-audit's own
-    json: bool = False
-
-
-def audit(options: Options) -> int:
+def audit(options: AuditOptions) -> int:
     """Audit every pin, say what was found, and return the exit code: 0, 1 or 3.
 
-    Raises UsageError for a service that is none, and for pins or exceptions that are unreadable.
+    Raises UsageError for pins or exceptions that are unreadable.
     """
     allowed = read_exceptions(options.requirements / EXCEPTIONS)
     found = licences.read_pins(options.requirements)
@@ -267,9 +258,7 @@ def audit(options: Options) -> int:
     return verdict(judged).exit_code
 
 
-def _service(options: Options) -> list[str]:
-    if options.service not in SERVICES:
-        raise UsageError(f"--service {options.service!r} is not one of {', '.join(SERVICES)}")
+def _service(options: AuditOptions) -> list[str]:
     if not options.osv_url:
         return ["--vulnerability-service", options.service]
     if options.service != "osv":

@@ -7,7 +7,6 @@ A table stands between two marks, `<!-- NAME: begin (invoke docs) -->` and
 from __future__ import annotations
 
 import ast
-import importlib.util
 import json
 import re
 import sys
@@ -17,72 +16,55 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-import invoke
-from invoke import Argument, Task
-
 from jaxpad import profiles
 from jaxpad.clusters import kube
+from jaxpad.commands import COMMANDS, Command
+from jaxpad.commands.options import Option, declared
+from jaxpad.commands.parser import options_of
+from jaxpad.core.paths import HOME
 from jaxpad.effects import matrix
 from jaxpad.smoke import collection
 from tools import architecture, licences, matrix_picture, matrix_tables
+from tools.commands import COMMANDS as CHECKOUTS_OWN
+from tools.options import DocsOptions
 from tools.upkeep import call, checkout
 
-# The tasks of tasks.py as tables: what they are called, what they take, what they do.
+# The commands as tables: what they are called, what they take, what they do.
 
 
-def tasks(home: Path) -> Iterator[tuple[str, Task[Any]]]:
-    """Every task by the name it is called by, in the order of the alphabet."""
-    spec = importlib.util.spec_from_file_location("_tasks_told", home / "tasks.py")
-    if spec is None or spec.loader is None:
-        raise FileNotFoundError(home / "tasks.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    found = invoke.Collection.from_module(module)
-    for name in sorted(found.task_names):
-        yield name, found[name]
+def commands() -> list[Command]:
+    """Every command, those of a checkout too, in the order of the alphabet."""
+    return sorted((*COMMANDS, *CHECKOUTS_OWN), key=lambda one: one.name)
 
 
-def command_table(home: Path) -> str:
-    """One row a task: its name, the first line of its docstring, its options' names."""
+def command_table() -> str:
+    """One row a command: its name, what it does, its options' names."""
     rows = [
-        f"| `{name}` | {says(task)} | {' '.join(f'`{flag(one)}`' for one in options(task))} |"
-        for name, task in tasks(home)
+        f"| `{one.name}` | {one.summary.rstrip('.')} | "
+        f"{' '.join(f'`{each.flag}`' for each in _options(one))} |"
+        for one in commands()
     ]
     return "\n".join(["| command | does | options |", "| --- | --- | --- |", *rows]) + "\n"
 
 
-def command_reference(home: Path) -> str:
-    """A section a task, with what each option means."""
-    return "\n".join(line for name, task in tasks(home) for line in _section(name, task)) + "\n"
+def command_reference() -> str:
+    """A section a command, with what each option means."""
+    return "\n".join(line for one in commands() for line in _section(one)) + "\n"
 
 
-def says(task: Task[Any]) -> str:
-    """The first line of the docstring, without its full stop."""
-    return (task.__doc__ or "").strip().splitlines()[0].rstrip(".")
+def _options(command: Command) -> tuple[Option, ...]:
+    return declared(options_of(command))
 
 
-def options(task: Task[Any]) -> list[Argument]:
-    return sorted(task.get_arguments(), key=lambda one: str(one.name))
-
-
-def flag(option: Argument) -> str:
-    """An option as it is typed."""
-    return f"--{option.name}".replace("_", "-")
-
-
-def _section(name: str, task: Task[Any]) -> Iterator[str]:
-    yield from ("", f"## {name}", "", f"{says(task)}.")
-    if found := options(task):
+def _section(command: Command) -> Iterator[str]:
+    yield from ("", f"## {command.name}", "", command.summary, "", f"`{command.example}`")
+    if found := _options(command):
         yield from ("", "| option | means |", "| --- | --- |")
-        yield from (f"| `{_usage(one)}` | {_escaped(one.help or '')} |" for one in found)
+        yield from (f"| `{_usage(one)}` | {_escaped(one.told)} |" for one in found)
 
 
-def _usage(option: Argument) -> str:
-    return flag(option) if option.kind is bool else f"{flag(option)} {_word(option)}"
-
-
-def _word(option: Argument) -> str:
-    return "N" if option.kind in (int, float) else str(option.name).upper()
+def _usage(option: Option) -> str:
+    return option.usage.replace("|", "\\|")
 
 
 def _escaped(text: str) -> str:
@@ -177,8 +159,8 @@ def tables(home: Path) -> dict[str, Callable[[], str]]:
         "profiles": profiles_table,
         "measured": lambda: measured_table(home / "benchmarks" / "results.json"),
         "highlights": lambda: measured_table(home / "benchmarks" / "results.json", HIGHLIGHTS),
-        "commands": lambda: command_table(home),
-        "options": lambda: command_reference(home),
+        "commands": command_table,
+        "options": command_reference,
         "run": lambda: f"```text\n{(home / RUN).read_text().strip()}\n```\n",
         "builds": lambda: matrix_tables.builds(matrix.read()),
         "gpus": matrix_tables.architectures,
@@ -253,6 +235,11 @@ def measured_table(results: Path, only: Collection[str] = ()) -> str:
     lines = [f"| {row['what']} | {row['value']} | `{row['command']}` |" for row in rows]
     head = ["| what | measured | command |", "| --- | --- | --- |"]
     return "\n".join([*head, *lines, "", f"On {found['machine']}, {found['date']}."]) + "\n"
+
+
+def docs_command(options: DocsOptions) -> int:
+    """`docs` in this checkout."""
+    return docs(HOME, check=options.check, pictures=options.pictures, record=options.record)
 
 
 def docs(home: Path, *, check: bool, pictures: bool = False, record: bool = False) -> int:

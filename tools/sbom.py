@@ -9,7 +9,6 @@ import os
 import re
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,22 +18,14 @@ from jaxpad.core import child, files
 from jaxpad.core.paths import settings
 from jaxpad.core.results import UsageError
 from tools import sbom_collect
+from tools.options import SbomOptions
 
 _HERE = "-"
 _LIMIT_S = 3600.0  # the engine may have to pull the image first
 _HELP = re.compile(r"(Run|See) 'docker run --help'")  # clients from 28 on, and those before
 
 
-@dataclass(frozen=True)
-class Options:
-    """What the command line says."""
-
-    image: str = ""
-    engine: str = ""
-    out: str = "sbom.cdx.json"
-
-
-def sbom(options: Options) -> int:
+def sbom(options: SbomOptions) -> int:
     """Write the document; 0.
 
     Raises UsageError for an image that is not here or has no Python, no cyclonedx, a file that
@@ -57,7 +48,7 @@ def sbom(options: Options) -> int:
     return 0
 
 
-def _of_image(options: Options) -> tuple[dict[str, Any], Mapping[str, str]]:
+def _of_image(options: SbomOptions) -> tuple[dict[str, Any], Mapping[str, str]]:
     engine = containers_engine.find(options.engine or None)
     if not isinstance(engine, Oci):
         raise UsageError(f"{engine.name} images are not read; take docker or podman")

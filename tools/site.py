@@ -7,11 +7,11 @@ import os
 import shutil
 import sys
 import tempfile
-from dataclasses import dataclass
 from pathlib import Path
 
 from jaxpad.core.paths import HOME
 from jaxpad.core.results import UsageError
+from tools.options import SiteOptions
 from tools.upkeep import call, checkout
 
 # The theme prints a notice about the future of MkDocs unless this is set.
@@ -19,15 +19,7 @@ QUIET = {"NO_MKDOCS_2_WARNING": "1", "DISABLE_MKDOCS_2_WARNING": "true"}
 KNOWN_BY = "search/search_index.json"  # in each site that MkDocs builds with its search
 
 
-@dataclass(frozen=True)
-class Options:
-    """The words of the command line."""
-
-    out: str
-    serve: bool
-
-
-def site(options: Options, home: Path = HOME) -> int:
+def site(options: SiteOptions, home: Path = HOME) -> int:
     """Build the site into `out`, or serve it on loopback; MkDocs's exit code.
 
     A warning, such as a dead link, fails the build, and what was in `out` before stays.
@@ -44,7 +36,7 @@ def site(options: Options, home: Path = HOME) -> int:
     os.environ.update(QUIET)
     if options.serve:
         return call(_mkdocs("serve", config), home)
-    return _build(config, _free(Path(options.out).resolve(), home), home)
+    return _build(config, _free(options.out.resolve(), home), home)
 
 
 def _mkdocs(command: str, config: Path) -> list[str]:

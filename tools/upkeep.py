@@ -9,7 +9,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from jaxpad.core import child
+from jaxpad.core.paths import HOME
 from jaxpad.core.results import UsageError
+from tools.options import LintOptions, LockOptions, TestsOptions
 
 SETS = ("cpu", "cuda12", "cuda13", "proof", "dev")  # an environment each
 # Installed beside a JAX that is there already, so they must not bring what it is built against.
@@ -74,6 +76,27 @@ def lock_argv(name: str, *, upgrade: bool) -> list[str]:
     return _module("uv", "pip", "compile", *options, *quiet, *header, *newer, *without, *files)
 
 
+def lock_command(options: LockOptions) -> int:
+    """`lock` in this checkout."""
+    return lock(HOME, upgrade=options.upgrade)
+
+
+def lint_command(options: LintOptions) -> int:
+    """`lint` in this checkout."""
+    return lint(HOME, fix=options.fix)
+
+
+def test_command(options: TestsOptions) -> int:
+    """`test` in this checkout."""
+    return test(
+        HOME,
+        select=options.k,
+        quick=options.quick,
+        jax_only=options.jax_only,
+        workers=options.workers,
+    )
+
+
 def lock(home: Path, *, upgrade: bool) -> int:
     """Renew every requirements/*.txt; stops at the first that cannot be resolved."""
     folder = checkout(home) / "requirements"
@@ -133,8 +156,6 @@ def test(home: Path, *, select: str, quick: bool, jax_only: bool, workers: int) 
 
 def test_options(workers: int, *, quick: bool, jax_only: bool) -> list[str]:
     """Files stay together, the longest first (tests/lanes.py); 0 workers: one more than cores."""
-    if workers < 0:
-        raise UsageError(f"--workers is {workers}, expected a whole number from 0 on")
     workers = workers or len(os.sched_getaffinity(0)) + 1
     beside = ["-n", str(workers), "--dist", "loadscope", "--no-loadscope-reorder"]
     left_out = [*(["--quick"] if quick else []), *(["--jax-only"] if jax_only else [])]

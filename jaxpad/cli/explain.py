@@ -15,8 +15,8 @@ from rich import progress
 from rich.console import Console
 
 from jaxpad import effects, flags, gpus, profiles, workloads
+from jaxpad.commands.profile import ExplainOptions, MatrixOptions
 from jaxpad.core import paths
-from jaxpad.core.paths import settings
 from jaxpad.core.results import UsageError
 from jaxpad.effects import NoProgramError, Watcher, matrix
 
@@ -76,18 +76,7 @@ class CountedProgress:
         self.bar.advance(self._task)
 
 
-@dataclass(frozen=True)
-class Options:
-    """The words of the command line."""
-
-    profile: str = field(default_factory=lambda: settings().profile)
-    gpu: str = field(default_factory=lambda: next(iter(settings().gpus), ""))
-    workload: str = field(default_factory=lambda: next(iter(settings().workloads), ""))
-    against: str = ""
-    json: bool = False
-
-
-def explain(options: Options) -> int:
+def explain(options: ExplainOptions) -> int:
     """Print the effects; 1 where XLA refuses a flag of the profile or nothing compiles.
 
     Raises UsageError for a profile, GPU or workload that is not known or at fault.
@@ -117,7 +106,7 @@ def _tell_project(
     sys.stderr.write("".join(f"{line}\n" for line in paths.notes(named)))
 
 
-def _require(options: Options) -> None:
+def _require(options: ExplainOptions) -> None:
     if not options.gpu:
         raise UsageError("--gpu is missing: a name in configs/gpus, such as --gpu h100-sxm")
     if not options.workload:
@@ -156,25 +145,12 @@ def _explanation_words(effect: effects.Effect) -> str:
 # `profile.matrix`: all profiles, GPUs and workloads, computed or computed again.
 
 
-@dataclass(frozen=True)
-class MatrixOptions:
-    """The words of the command line."""
-
-    out: str = ""
-    check: bool = False
-    questions: str = ""
-    sample: str = "20"
-    seed: str = "0"
-    workers: str = "2"
-    dry_run: bool = False
-
-
 def profile_matrix(options: MatrixOptions) -> int:
     """Compute this jaxlib's part and write it; with `check` compare, and 1 where they differ.
 
     Raises UsageError for an option that is no number or a file that is no matrix.
     """
-    effort = effects.Effort(workers=_number("--workers", options.workers, least=1))
+    effort = effects.Effort(workers=options.workers)
     default = matrix.kept() if options.check else matrix.place()
     file = Path(options.out) if options.out else default
     if options.dry_run:
@@ -223,8 +199,7 @@ def _memory(workers: int) -> int:
 def _check(
     options: MatrixOptions, effort: effects.Effort, file: Path, shown: CountedProgress
 ) -> int:
-    asked = _number("--questions", options.questions, least=1) if options.questions else None
-    draw = matrix.Draw(_number("--sample", options.sample), _number("--seed", options.seed), asked)
+    draw = matrix.Draw(options.sample, options.seed, options.questions)
     begun = time.monotonic()
     with shown.bar:
         found = matrix.again(matrix.read(file), draw, effort, shown.watcher())
@@ -235,9 +210,3 @@ def _check(
         f"at most {_memory(effort.workers)} MiB of memory\n"
     )
     return 1 if found else 0
-
-
-def _number(option: str, text: str, least: int = 0) -> int:
-    if not text.isdecimal() or int(text) < least:
-        raise UsageError(f"{option} is {text!r}, expected a whole number from {least} on")
-    return int(text)

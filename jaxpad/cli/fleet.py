@@ -6,32 +6,19 @@ import json as json_
 import shutil
 import sys
 import time
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 
 from jaxpad import fleet, report as reports
+from jaxpad.commands.machine import FleetOptions, ReportOptions
 from jaxpad.core import bounds, files as textfiles
 from jaxpad.core.codec import loads
 from jaxpad.core.results import UsageError
 from jaxpad.fleet import SCHEDULERS, Fleet
 
 PROGRAMS = {"scontrol": "slurm", "kubectl": "kubernetes"}
-
-
-@dataclass(frozen=True)
-class FleetOptions:
-    """The words of the command line."""
-
-    reports: str = ""
-    out: str = "fleet-report"
-    expect: str = ""
-    scheduler: str = ""
-    thresholds: str = ""
-    textfile: str = ""
-    json: bool = False
 
 
 def fleet_command(options: FleetOptions) -> int:
@@ -43,19 +30,17 @@ def fleet_command(options: FleetOptions) -> int:
         raise UsageError("--reports is missing: give the folder that holds one folder a node")
     scheduler = _scheduler(options.scheduler)
     expected = fleet.expected(options.expect) if options.expect else ()
-    limits = bounds.load(Path(options.thresholds) if options.thresholds else None)
+    limits = bounds.load(options.thresholds)
     found = fleet.merge(Path(options.reports), expected=expected, bounds=limits)
-    fleet.write(found, Path(options.out), scheduler=scheduler)
+    fleet.write(found, options.out, scheduler=scheduler)
     if options.textfile:
-        textfiles.write_textfile(fleet.prometheus(found, time.time()), Path(options.textfile))
+        textfiles.write_textfile(fleet.prometheus(found, time.time()), options.textfile)
     _print(found, options, scheduler)
     return found.verdict.exit_code
 
 
 def _scheduler(asked: str) -> str:
     """The one asked for, else the first whose program is here, else Slurm."""
-    if asked and asked not in SCHEDULERS:
-        raise UsageError(f"--scheduler {asked!r} is none; give {' or '.join(SCHEDULERS)}")
     here = (name for program, name in PROGRAMS.items() if shutil.which(program))
     return asked or next(here, SCHEDULERS[0])
 
@@ -65,19 +50,12 @@ def _print(found: Fleet, options: FleetOptions, scheduler: str) -> None:
         json_.dump(fleet.to_json(found), sys.stdout, indent=1)
         sys.stdout.write("\n")
     else:
-        fleet.summary(found, Console(), scheduler, Path(options.out))
+        fleet.summary(found, Console(), scheduler, options.out)
 
 
 # The `report` command: report.html and junit.xml from smoke.json and traces.json.
 
 AGAIN = "take the file as jaxpad wrote it, or run the smoke suite again"
-
-
-@dataclass(frozen=True)
-class ReportOptions:
-    """The words of the command line."""
-
-    dir: str = "smoke-report"
 
 
 def report_command(options: ReportOptions) -> int:
@@ -86,7 +64,7 @@ def report_command(options: ReportOptions) -> int:
     Raises UsageError for a folder without smoke.json, and for a file that is damaged or of
     another schema.
     """
-    folder = Path(options.dir)
+    folder = options.dir
     report = reports.from_json(_read(folder / "smoke.json"))
     traces = folder / "traces.json"
     trace = reports.traces_from_json(_read(traces)) if traces.exists() else None

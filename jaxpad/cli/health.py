@@ -7,8 +7,6 @@ import json as json_
 import os
 import sys
 from collections.abc import Iterable
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from rich.console import Console
@@ -17,6 +15,7 @@ from rich.text import Text
 
 from jaxpad import health
 from jaxpad.cli import health_hook
+from jaxpad.commands.machine import HealthOptions
 from jaxpad.core.results import UsageError, Verdict
 from jaxpad.core.text import encodable, plain
 from jaxpad.health import Finding, Health
@@ -31,22 +30,7 @@ WORDS = {
 }
 
 
-@dataclass(frozen=True)
-class Options:
-    """The words of the command line."""
-
-    expect: str = ""  # how many GPUs there should be
-    idle: bool = False
-    thresholds: str = ""
-    textfile: str = ""
-    nagios: bool = False
-    json: bool = False
-    no_redact: bool = False
-    hook: str = ""
-    drain: bool = False
-
-
-def health_command(options: Options, **look: Any) -> int:
+def health_command(options: HealthOptions, **look: Any) -> int:
     """Check this node and return the exit code; with `nagios`, Nagios's own.
 
     `look` goes to `health.check`: tests look at a machine of their own.
@@ -64,11 +48,16 @@ def health_command(options: Options, **look: Any) -> int:
         return _run(options, **look)
     except Exception as error:
         why = str(error) if isinstance(error, UsageError) else f"{type(error).__name__}: {error}"
-        sys.stdout.write(f"{_fit(health.unknown(_rule()(why)))}\n")
-        return health.UNKNOWN
+        return unknown(why)
 
 
-def _hook(options: Options, **look: Any) -> int:
+def unknown(why: str) -> int:
+    """What Nagios reads where nothing could be checked; its code."""
+    sys.stdout.write(f"{_fit(health.unknown(_rule()(why)))}\n")
+    return health.UNKNOWN
+
+
+def _hook(options: HealthOptions, **look: Any) -> int:
     """As Slurm calls it; a mistake in the options fails no hook, which would drain all nodes."""
     return health_hook.health_hook(
         options.hook,
@@ -79,24 +68,24 @@ def _hook(options: Options, **look: Any) -> int:
     )
 
 
-def _run(options: Options, **look: Any) -> int:
+def _run(options: HealthOptions, **look: Any) -> int:
     if options.nagios and options.json:
         raise UsageError("--nagios and --json both print on stdout; give one of them")
-    bounds = health.load(Path(options.thresholds) if options.thresholds else None)
+    bounds = health.load(options.thresholds)
     found = health.check(
         bounds,
-        expect=health_hook.count(options.expect),
+        expect=options.expect,
         idle=options.idle,
         names=options.no_redact,
         **look,
     )
     found = found if options.no_redact else hidden(found)
     if options.textfile:
-        health.write(found, Path(options.textfile))
+        health.write(found, options.textfile)
     return _print(found, options)
 
 
-def _print(found: Health, options: Options) -> int:
+def _print(found: Health, options: HealthOptions) -> int:
     if options.nagios:
         line, code = health.nagios(found)
         sys.stdout.write(f"{_fit(line)}\n")

@@ -34,17 +34,13 @@ class _Late(Exception):
     """The hook's time is over."""
 
 
-def count(text: str) -> int | None:
-    """`--expect` as a number. Raises UsageError."""
-    if not text:
-        return None
-    if not (text.isascii() and text.isdecimal() and len(text) < 6):
-        raise UsageError(f"--expect {text!r} is no number of GPUs; give one such as 8")
-    return int(text)
-
-
 def health_hook(
-    hook: str, *, thresholds: str = "", expect: str = "", drain: bool = False, **look: Any
+    hook: str,
+    *,
+    thresholds: Path | None = None,
+    expect: int | None = None,
+    drain: bool = False,
+    **look: Any,
 ) -> int:
     """10 for a fault that was seen, 0 for all else: also for doubt, and for a bug of ours.
 
@@ -53,17 +49,22 @@ def health_hook(
     try:
         with _limited(ALL_S):
             _require(hook, drain=drain)
-            limits = health.load(Path(thresholds) if thresholds else None)
-            return _run(hook, limits, count(expect), drain=drain, **look)
+            limits = health.load(thresholds)
+            return _run(hook, limits, expect, drain=drain, **look)
     except Exception as error:
         words = str(error) if isinstance(error, UsageError) else f"{type(error).__name__}: {error}"
-        say(f"{hook}: not all could be done: {words}", syslog.LOG_WARNING)
+        warn(f"{hook}: not all could be done: {words}")
         return 0
+
+
+def warn(words: str) -> None:
+    """What kept a hook from its work, where slurmd and syslog show it."""
+    say(words, syslog.LOG_WARNING)
 
 
 def _require(hook: str, *, drain: bool) -> None:
     if hook not in HOOKS:
-        raise UsageError(f"--hook {hook!r} is not one of {', '.join(HOOKS)}")
+        raise UsageError(f"unknown hook {hook!r}: expected healthcheck, prolog or epilog")
     if drain and hook != "healthcheck":
         raise UsageError(f"--drain is for --hook healthcheck: Slurm drains for a failed {hook}")
 

@@ -14,11 +14,12 @@ import threading
 import time
 import urllib.request
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from jaxpad import flags, profiles
+from jaxpad.commands.machine import KernelOptions, LaunchOptions
 from jaxpad.containers import workspace as containers_workspace
 from jaxpad.containers.engine import Engine, Image, Mount, Run
 from jaxpad.containers.workspace import Wanted, say
@@ -33,28 +34,14 @@ _JUPYTER_PORT = 8888
 _READY = 120.0  # seconds Jupyter may take to answer
 
 
-@dataclass(frozen=True)
-class Options(Wanted):
-    """What the command line says."""
-
-    mount: str = ""  # instead of the current folder
-    shm_size: str = ""
-    ipc_host: bool = False
-    port: int = 0  # for Jupyter; 0 takes the first free one from 8888
-    ca_bundle: str = ""
-    network: str = ""
-    command: tuple[str, ...] = ()
-    dry_run: bool = False
-
-
-def launch(options: Options) -> int:
+def launch(options: LaunchOptions) -> int:
     """Run the container in the foreground and return its exit code.
 
     Raises UsageError for bad options, no engine, no image, GPUs that cannot be had.
     """
     _require(options)
-    engine = containers_workspace.engine_for(options)
-    image = containers_workspace.image_for(options, engine)
+    engine = containers_workspace.engine_for(_wanted(options))
+    image = containers_workspace.image_for(_wanted(options), engine)
     run = request(options, image)
     if run.gpus == "none":
         say("No NVIDIA GPU is given to the container: JAX computes on the CPU.")
@@ -65,22 +52,32 @@ def launch(options: Options) -> int:
     return _jupyter(engine, run) if run.port else _foreground(engine, run)
 
 
-def _require(options: Options) -> None:
+def _wanted(options: LaunchOptions) -> Wanted:
+    return Wanted(
+        image=options.image,
+        engine=options.engine,
+        profile=options.profile,
+        gpus=options.gpus,
+        jupyter=options.jupyter,
+    )
+
+
+def _require(options: LaunchOptions) -> None:
     if options.ipc_host and options.shm_size:
         raise UsageError("--ipc-host shares the host's /dev/shm: leave out --shm-size")
     if options.mount and not Path(options.mount).is_dir():
         raise UsageError(f"--mount {options.mount}: there is no such folder")
     if options.ca_bundle and not os.access(options.ca_bundle, os.R_OK):
         raise UsageError(f"--ca-bundle {options.ca_bundle} cannot be read")
-    if options.port and not (options.jupyter and 0 < options.port < 2**16):
-        raise UsageError(f"--port {options.port} is for --jupyter, and a number below 65536")
+    if options.port and not options.jupyter:
+        raise UsageError(f"--port {options.port} is for --jupyter: add it, or leave the port out")
     if options.jupyter and options.command:
         raise UsageError("--jupyter starts JupyterLab: leave out the command behind --")
 
 
-def request(options: Options, image: Image) -> Run:
+def request(options: LaunchOptions, image: Image) -> Run:
     """The container as asked for; `command` is empty where the image's own runs."""
-    run = containers_workspace.container(options, image)
+    run = containers_workspace.container(_wanted(options), image)
     workspace = Mount(Path(options.mount or ".").resolve(), "/workspace")
     mounts, environ = [*run.mounts, workspace], dict(run.environ)
     if run.gpus == "none":
@@ -102,7 +99,7 @@ def request(options: Options, image: Image) -> Run:
     )
 
 
-def _command(options: Options, image: Image) -> tuple[str, ...]:
+def _command(options: LaunchOptions, image: Image) -> tuple[str, ...]:
     """A jupyter image starts its server only where it was asked for."""
     if options.jupyter:
         return ("jupyter", "lab")
@@ -172,15 +169,6 @@ def _announce(ended: threading.Event, address: str, file: Path) -> None:
 # A kernelspec is a folder with a kernel.json below the user's Jupyter data folder, so that no
 # Jupyter is needed to install one:
 # https://jupyter-client.readthedocs.io/en/stable/kernels.html#kernel-specs
-
-
-@dataclass(frozen=True)
-class KernelOptions:
-    """What the command line says."""
-
-    profile: str = ""
-    dry_run: bool = False
-    json: bool = False
 
 
 def kernel(options: KernelOptions) -> int:

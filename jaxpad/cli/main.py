@@ -1,25 +1,23 @@
-"""The `jaxpad` command: the tasks of tasks.py, with the exit codes the docs promise."""
+"""The `jaxpad` command: what is declared in jaxpad.commands, with the docs' exit codes.
+
+A task that somebody added to tasks.py, of the checkout or of a project made from jaxpad, is a
+command, too. Light until it is known what to do: `jaxpad --help` imports no invoke.
+"""
 
 from __future__ import annotations
 
-import contextlib
-import importlib.util
-import re
+import os
 import sys
 import traceback
-from collections.abc import Iterator
-
-from invoke import Collection, Program
-from invoke.exceptions import Exit, ParseError
-from invoke.parser import ParserContext
+from collections.abc import Sequence
 
 import jaxpad
-from jaxpad.core.paths import HOME
-from jaxpad.core.results import USAGE_ERROR, Verdict
-from jaxpad.core.text import did_you_mean
+from jaxpad.commands import COMMANDS, Command, overview
 
-# What tools/tasks.py adds in a checkout.
+# What tools/commands.py adds in a checkout.
 CHECKOUT_ONLY = ("audit", "docs", "lint", "lock", "sbom", "site", "test")
+_HELP = ("-h", "--help", "-l", "--list")
+_VERSION = ("-V", "--version")
 
 
 def main() -> int:
@@ -27,82 +25,99 @@ def main() -> int:
 
     A bug of jaxpad's own shows its traceback and is 3: it proves nothing about the machine.
     """
+    words = sys.argv[1:]
     try:
-        _Program(
-            name="jaxpad", binary="jaxpad", version=jaxpad.__version__, namespace=_tasks()
-        ).run(sys.argv)
-    except Exception:
+        return _run(words)
+    except Exception as error:
+        from jaxpad.core.results import UsageError, Verdict  # here: help does without
+
+        if isinstance(error, UsageError):
+            return _refused(str(error), words)
         traceback.print_exc()
-        return 0 if _is_hook() else Verdict.INCONCLUSIVE.exit_code
+        return 0 if _is_hook(words) else Verdict.INCONCLUSIVE.exit_code
+
+
+def _run(words: list[str]) -> int:
+    first, more = (words[0], words[1:]) if words else ("--help", [])
+    if first in _VERSION:
+        sys.stdout.write(f"jaxpad {jaxpad.__version__}\n")
+        return 0
+    if first in _HELP:
+        return _help(more)
+    command = _named(first)
+    if command:
+        return _command(command, more)
+    return _task(first, words)
+
+
+def _named(name: str) -> Command | None:
+    own = COMMANDS if name not in CHECKOUT_ONLY else _commands()
+    return next((one for one in own if one.name == name), None)
+
+
+def _help(more: Sequence[str]) -> int:
+    """The overview, or after `--help NAME` that command's own help."""
+    command = _named(more[0]) if more else None
+    if command:
+        return _command(command, ["--help"])
+    sys.stdout.write(overview(_commands()))
     return 0
 
 
-class _Program(Program):
-    """Bare invoke exits 1 on a mistyped option, which would read as a failed check."""
+def _command(command: Command, words: Sequence[str]) -> int:
+    from jaxpad.commands import parser
 
-    def parse_core(self, argv: list[str] | None) -> None:
-        with _usage_errors():
-            super().parse_core(argv)
-
-    def parse_collection(self) -> None:
-        with _usage_errors():
-            super().parse_collection()
-
-    def parse_tasks(self) -> None:
-        with _usage_errors():
-            super().parse_tasks()
+    names = {one.name for one in _commands()}
+    return parser.run(command, parser.parsed(command, words, names))
 
 
-@contextlib.contextmanager
-def _usage_errors() -> Iterator[None]:
-    try:
-        yield
-    except ParseError as error:
-        raise Exit(f"jaxpad: {_refusal(error)}", code=_usage_code()) from error
+def _commands() -> tuple[Command, ...]:
+    """All of them, with those that a checkout adds."""
+    home = os.path.dirname(os.path.dirname(os.path.abspath(jaxpad.__file__)))  # noqa: PTH100, PTH120 - help comes before pathlib has been imported
+    if not os.path.isfile(f"{home}/tools/commands.py"):  # noqa: PTH113
+        return COMMANDS
+    if home not in sys.path:
+        sys.path.append(home)  # last: a project may have a folder of that name
+    from importlib import import_module  # by its name: what users install has no such folder
+
+    return (*COMMANDS, *import_module("tools.commands").COMMANDS)
 
 
-def _refusal(error: ParseError) -> str:
-    """What is wrong with the command line, and what to do; invoke names a command in quotes."""
-    unknown = re.match(r"No idea what '(.*)' is!", str(error))
-    if unknown is None:
-        return f"{error}; see jaxpad --list"
-    if unknown[1].startswith("-"):
-        return _unknown_option(unknown[1].partition("=")[0], error.context)
-    if unknown[1] in CHECKOUT_ONLY:
-        return f"{unknown[1]} works in a checkout of jaxpad, and this one is installed"
-    return f"unknown command {unknown[1]!r}{did_you_mean(unknown[1], _names())}; see jaxpad --list"
+def _task(name: str, words: Sequence[str]) -> int:
+    """A task of tasks.py that is not one of jaxpad's commands. Raises UsageError for none."""
+    from jaxpad.core.results import UsageError
+
+    if name.startswith("-"):
+        raise UsageError(f"unknown option {name}; see jaxpad --help")
+    from jaxpad.commands import added
+
+    if name in CHECKOUT_ONLY and not added.has(name):
+        raise UsageError(f"{name} works in a checkout of jaxpad, and this one is installed")
+    return added.run(name, words)
 
 
-def _unknown_option(given: str, context: ParserContext | None) -> str:
-    command = context.name if context and context.name else ""
-    near = did_you_mean(given, context.flags if context else ())
-    see = f"jaxpad {command} --help" if command else "jaxpad --help"
-    return f"unknown option {given}{f' of {command}' if command else ''}{near}; see {see}"
+def _refused(why: str, words: Sequence[str]) -> int:
+    """A usage error as the caller can read it, and its exit code.
 
-
-def _names() -> tuple[str, ...]:
-    return tuple(_tasks().task_names)
-
-
-def _usage_code() -> int:
-    """2, but what Nagios reads as unknown where it asks: to it 2 is a fault of the node.
-
-    Slurm drains the node of a prolog that fails, so a slip in slurm.conf would drain them all.
+    2, but what Nagios reads as unknown where it asks: to it 2 is a fault of the node. And 0 for
+    a hook: Slurm drains the node of a prolog that fails, so a slip in slurm.conf would drain
+    them all.
     """
-    if _is_hook():
+    from jaxpad.core.results import USAGE_ERROR
+
+    if _is_hook(words):
+        from jaxpad.cli.health_hook import warn
+
+        warn(why)
         return 0
-    return Verdict.INCONCLUSIVE.exit_code if "--nagios" in sys.argv else USAGE_ERROR
+    if "--nagios" in words:
+        from jaxpad.cli.health import unknown
+
+        return unknown(why)
+    sys.stderr.write(f"jaxpad: {why}\n")
+    return USAGE_ERROR
 
 
-def _is_hook() -> bool:
+def _is_hook(words: Sequence[str]) -> bool:
     """Whether this is `health --hook`, which fails only for a fault that was seen."""
-    return any(word.partition("=")[0] == "--hook" for word in sys.argv)
-
-
-def _tasks() -> Collection:
-    spec = importlib.util.spec_from_file_location("tasks", HOME / "tasks.py")
-    if spec is None or spec.loader is None:
-        raise FileNotFoundError(f"no tasks.py in {HOME}: install jaxpad again")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return Collection.from_module(module)
+    return any(word.partition("=")[0] == "--hook" for word in words)

@@ -10,32 +10,21 @@ import os
 import signal
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from jaxpad import multi, nvml
 from jaxpad.clusters.kube_logs import Lost, pack, unpack
+from jaxpad.commands.machine import MultiOptions, PodOptions, RecordOptions
 from jaxpad.containers.workspace import say
 from jaxpad.core import child, files
 from jaxpad.core.child import Child, Collector
 from jaxpad.core.files import Folder
 from jaxpad.core.results import UsageError, Verdict
-from jaxpad.multi import Options as MultiOptions
 
 STOP_S = 30.0  # between asking the command to end and ending it
 BOUND = 64 << 20  # bytes of output: as much as is read back
 _SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
-
-
-@dataclass(frozen=True)
-class PodOptions:
-    """The words of the command line."""
-
-    seconds: str = ""
-    bounds: str = ""
-    read: bool = False
-    command: tuple[str, ...] = ()
 
 
 def pod_command(options: PodOptions) -> int:
@@ -46,12 +35,11 @@ def pod_command(options: PodOptions) -> int:
     """
     if options.read:
         return _read()
-    limit = _limit(options.seconds)
     if not options.command:
         raise UsageError("there is no command: put it behind --, as in pod -- smoke --json")
     with Folder() as folder:
         more = _bounds(options.bounds, folder / "bounds.toml")
-        code, text = _run(child.python("-m", "jaxpad", *options.command, *more), limit)
+        code, text = _run(child.python("-m", "jaxpad", *options.command, *more), options.seconds)
     for line in pack(text):
         sys.stdout.write(f"{line}\n")
         sys.stdout.flush()
@@ -74,12 +62,6 @@ def _read() -> int:
         say(f"jaxpad: {lost}")
         return Verdict.INCONCLUSIVE.exit_code
     return 0
-
-
-def _limit(text: str) -> float | None:
-    if text and not (text.isascii() and text.isdecimal() and len(text) < 8 and int(text)):
-        raise UsageError(f"--seconds {text!r} is no number of 1 or more")
-    return float(text) if text else None
 
 
 def _run(argv: Sequence[str], limit: float | None) -> tuple[int, str]:
@@ -124,14 +106,6 @@ HEAD = """\
 """
 
 
-@dataclass(frozen=True)
-class RecordOptions:
-    """The words of the command line."""
-
-    out: str = "nvml-recording.toml"
-    json: bool = False
-
-
 def nvml_record(options: RecordOptions) -> int:
     """Write the recording whole or not at all, or print it as JSON; 0.
 
@@ -142,7 +116,7 @@ def nvml_record(options: RecordOptions) -> int:
         json_.dump(found, sys.stdout, indent=1)
         sys.stdout.write("\n")
         return 0
-    _write(Path(options.out), HEAD + to_toml(found))
+    _write(options.out, HEAD + to_toml(found))
     sys.stderr.write(f"wrote {options.out}; read it before you send it\n")
     return 0
 

@@ -12,12 +12,13 @@ from rich.console import Console
 from rich.table import Table
 
 from jaxpad import flags, profiles
+from jaxpad.commands.profile import CheckOptions, FlagsOptions, ListOptions, ShowOptions
 from jaxpad.core import paths
 from jaxpad.machine import devices
 from jaxpad.profiles import listed, nearest
 
 
-def list_(*, as_json: bool) -> int:
+def list_command(options: ListOptions) -> int:
     """Print every profile with its description, and whose it is."""
     found = [profiles.load(name) for name in profiles.names()]
     rows = [
@@ -30,18 +31,20 @@ def list_(*, as_json: bool) -> int:
         }
         for p in found
     ]
-    shown = rows if as_json else [row | {"owner": _owner(row)} for row in rows]
-    _print_profiles(shown, as_json=as_json, columns=("name", "owner", "extends", "description"))
+    shown = rows if options.json else [row | {"owner": _owner(row)} for row in rows]
+    _print_profiles(
+        shown, as_json=options.json, columns=("name", "owner", "extends", "description")
+    )
     return 0
 
 
-def show(name: str, *, as_json: bool) -> int:
+def show_command(options: ShowOptions) -> int:
     """Print what a profile sets for the installed jaxlib: flags, variables, where each is from.
 
     Where there is no jaxlib it is for the newest that was tested, and stderr says so.
     A row's `owner` is whose the layer is that sets it.
     """
-    profile = profiles.load(name)
+    profile = profiles.load(options.profile)
     owners = {one.name: paths.owner(one.path) for one in profiles.layers(profile)}
     composed = profiles.compose(profile, {}, _jaxlib_version())
     rows: list[dict[str, Any]] = [
@@ -53,9 +56,9 @@ def show(name: str, *, as_json: bool) -> int:
         for name, value in profiles.environment(profile).items()
     ]
     rows = [row | {"owner": owners[row["origin"].removeprefix("profile ")]} for row in rows]
-    if not as_json:
+    if not options.json:
         sys.stdout.write(f"{profile.name}: {paths.whose(profile.path)} ({profile.path})\n")
-    _print_profiles(rows, as_json=as_json, columns=("kind", "name", "value", "origin"))
+    _print_profiles(rows, as_json=options.json, columns=("kind", "name", "value", "origin"))
     return 0
 
 
@@ -71,7 +74,7 @@ def _owner(row: dict[str, Any]) -> str:
     return f"{row['owner']}, hides the shipped" if row["hides_shipped"] else str(row["owner"])
 
 
-def check(name: str | None, *, as_json: bool) -> int:
+def check_command(options: CheckOptions) -> int:
     """Check one profile or all against the format and the installed XLA.
 
     Raises UsageError, one sentence, for the first that does not hold.
@@ -79,11 +82,11 @@ def check(name: str | None, *, as_json: bool) -> int:
     from jaxpad.effects import matrix  # here: it needs more than a base install has
 
     rows = []
-    for one in [name] if name else profiles.names():
+    for one in [options.profile] if options.profile else profiles.names():
         profile = profiles.load(one)
         notes = [*flags.check(profile), *filter(None, [matrix.unproven(profile)])]
         rows.append({"name": profile.name, "accepted": True, "notes": notes})
-    _print_profiles(rows, as_json=as_json, columns=("name", "accepted", "notes"))
+    _print_profiles(rows, as_json=options.json, columns=("name", "accepted", "notes"))
     return 0
 
 
@@ -131,17 +134,17 @@ def search(match: str) -> list[dict[str, Any]]:
     return [row for row in rows if all(word in _text(row) for word in words)]
 
 
-def flags_(match: str, *, as_json: bool) -> int:
+def flags_command(options: FlagsOptions) -> int:
     """Print the flags that match; where none does, say on standard error what comes near."""
-    found = search(match)
+    found, match = search(options.match), options.match
     if not found:
         near = _near(match)
         hint = f"; the nearest are {listed(near)}" if near else "; try a shorter word"
         sys.stderr.write(f"no flag of jaxlib {flags.jaxlib_version()} matches {match!r}{hint}\n")
-    if found or as_json:
+    if found or options.json:
         said = [column for column in _COLUMNS if any(row[column] for row in found)]
-        _print_profiles(found, as_json=as_json, columns=said)
-    if found and not as_json:
+        _print_profiles(found, as_json=options.json, columns=said)
+    if found and not options.json:
         sys.stderr.write(f"{_summary(len(found))}\n")
     return 0
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import datetime
 import json as json_
-import math
 import os
 import re
 import shlex
@@ -19,6 +18,7 @@ from rich.console import Console
 from rich.table import Table
 
 from jaxpad import flags, gpus, profiles, tune, workloads
+from jaxpad.commands.profile import TuneOptions
 from jaxpad.core import host, paths
 from jaxpad.core.results import UsageError, Verdict
 from jaxpad.machine import facts
@@ -128,29 +128,10 @@ INTERRUPTED = 130  # 128 and SIGINT's number, as shells say it
 
 
 @dataclass(frozen=True)
-class Options:
-    """The words of the command line."""
-
-    workload: str
-    space: str = ""
-    platform: str = "auto"
-    gpu: str = ""
-    against: str = ""
-    out: str = ""
-    minutes: str = ""
-    measurements: str = ""
-    seed: str = "0"
-    name: str = ""
-    compile_only: bool = False
-    json: bool = False
-    dry_run: bool = False
-
-
-@dataclass(frozen=True)
 class _Plan:
     """The options, looked up."""
 
-    options: Options
+    options: TuneOptions
     machine: tune.Machine
     space: tune.Space
     against: profiles.Profile | None
@@ -171,7 +152,7 @@ class _Plan:
         return tune.ProfileFile(self.folder / f"{name}.toml", study)
 
 
-def profile_tune(options: Options) -> int:
+def profile_tune(options: TuneOptions) -> int:
     """Tune; 0 also where nothing beats the baseline, 130 after Ctrl-C.
 
     3 where the machine was too disturbed to tell.
@@ -229,10 +210,9 @@ def _write(plan: _Plan, tuned: tune.Tuned, *, done: bool) -> None:
         table(tuned, str(plan.profile.path) if done else "")
 
 
-def _plan(options: Options) -> _Plan:
-    _number("--seed", options.seed, int, least=0)
-    _number("--minutes", options.minutes or "0", float, least=0)
-    _number("--measurements", options.measurements or "0", int, least=0)
+def _plan(options: TuneOptions) -> _Plan:
+    if not options.workload:
+        raise UsageError("--workload is missing: a name such as fsdp, or package.module:function")
     machine = tune.find_machine(
         options.platform,
         options.gpu,
@@ -261,7 +241,7 @@ def _plan(options: Options) -> _Plan:
         "driver": machine.driver,
         "jaxlib": version,
         "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
-        "seed": options.seed,
+        "seed": str(options.seed),
         "baseline": Path(against.name).name if against else "",  # no path of this machine
         "baseline_flags": " ".join(words),
     }
@@ -293,10 +273,10 @@ def _request(plan: _Plan, *, measures: bool) -> tune.Request:
         space=plan.space,
         target=tune.Target(options.workload, machine.gpu, plan.words, machine.memory),
         about=plan.about,
-        seed=int(options.seed),
+        seed=options.seed,
         bench=_bench(plan) if measures else None,
-        minutes=_number("--minutes", options.minutes or "0", float, least=0),
-        measurements=int(_number("--measurements", options.measurements or "0", int, least=0)),
+        minutes=options.minutes,
+        measurements=options.measurements,
     )
 
 
@@ -317,14 +297,3 @@ def _counted(plan: _Plan) -> str:
 def _slug(workload: str) -> str:
     """A name for files: `benchmarks.steps:mlp` is `mlp`."""
     return workload.rpartition(":")[2].strip(".")
-
-
-def _number(option: str, given: str, kind: Callable[[str], float], *, least: float) -> float:
-    try:
-        number = kind(given)
-    except ValueError:
-        number = math.nan
-    if not least <= number < math.inf:
-        what = "a whole number" if kind is int else "a number"
-        raise UsageError(f"{option} {given!r} is not {what} of at least {least}; give one")
-    return number

@@ -7,6 +7,7 @@ import importlib
 import json
 import os
 import pkgutil
+import re
 import shutil
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
@@ -17,6 +18,7 @@ from typing import ClassVar
 from jaxpad.core import child
 from jaxpad.core.child import Outcome
 from jaxpad.core.results import UsageError
+from jaxpad.core.text import unknown
 
 # What a caller wants run or built, in no engine's words.
 
@@ -65,10 +67,16 @@ class Build:
     network: str | None = None
 
 
+_GPU = re.compile(r"\d+(?::\d+)?|(?:GPU|MIG)-[0-9A-Za-z/-]+")
+
+
 def gpu_list(gpus: str) -> tuple[str, ...]:
-    """The GPUs of a list such as `0,1`; raises UsageError where one is empty."""
+    """The GPUs of a list such as `0,1`; raises UsageError where one is none.
+
+    Each is an index, a MIG slice as GPU:SLICE, or a UUID, as NVIDIA's container toolkit takes them.
+    """
     chosen = tuple(gpu.strip() for gpu in gpus.split(","))
-    if not all(chosen):
+    if not all(map(_GPU.fullmatch, chosen)):
         raise UsageError(f"--gpus {gpus!r} is not all, none or a list such as 0,1")
     return chosen
 
@@ -155,7 +163,7 @@ def find(name: str | None = None, *, building: bool = False) -> Engine:
     """
     asked = [kind for kind in kinds() if kind.name == name or (not name and kind.unasked)]
     if not asked:
-        raise UsageError(f"--engine {name!r} is not one of {', '.join(choices())}")
+        raise UsageError(unknown("engine", name or "", choices()))
     problems = []
     for kind, program in _programs(asked):
         problem = kind.problem(program, building=building)

@@ -95,6 +95,11 @@ def nearest(name: str, known: Iterable[str], count: int = 3) -> tuple[str, ...]:
     return tuple(difflib.get_close_matches(name, sorted(known), n=count, cutoff=0.6))
 
 
+def unknown(noun: str, given: str, known: Sequence[str]) -> str:
+    """`unknown engine 'dokcer': expected docker or podman; did you mean docker?`."""
+    return f"unknown {noun} {given!r}: expected {listed(known, 'or')}{did_you_mean(given, known)}"
+
+
 def did_you_mean(name: str, known: Iterable[str]) -> str:
     """`; did you mean a or b?`, or nothing where no name is near."""
     found = nearest(name, known)

@@ -13,12 +13,12 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from jaxpad.commands.machine import DoctorOptions
 from jaxpad.core import host as machine
 from jaxpad.core.results import UsageError, Verdict, overall
 from jaxpad.core.text import encodable, plain
 from jaxpad.doctor import driver, engine as doctor_engine, machine as doctor_machine, model, toolkit
 from jaxpad.doctor.model import (
-    ENGINES,
     Answer,
     Finding,
     Host,
@@ -106,22 +106,11 @@ SUMMARY = {
 }
 
 
-@dataclass(frozen=True)
-class Options:
-    """What the command line says."""
-
-    image: str = ""  # whose CUDA the driver is held against
-    engine: str = ""  # docker or podman; empty for both
-    json: bool = False
-
-
-def doctor(options: Options) -> int:
+def doctor(options: DoctorOptions) -> int:
     """Examine this host, print the findings, and return the exit code.
 
-    Raises UsageError for an engine that is none, or an image that looks like an option.
+    Raises UsageError for an image that looks like an option.
     """
-    if options.engine not in ("", *ENGINES):
-        raise UsageError(f"--engine {options.engine!r} is not one of {', '.join(ENGINES)}")
     if options.image.startswith("-"):
         raise UsageError(
             f"--image {options.image!r} is no image: give a name such as jaxpad:cuda12"

@@ -139,7 +139,7 @@ class Expectation:
 def require(requested: str) -> None:
     """Raises UsageError for another word than auto, gpu or cpu."""
     if requested not in CHOICES:
-        raise UsageError(f"--platform {requested!r} is not one of {', '.join(CHOICES)}")
+        raise UsageError(f"unknown platform {requested!r}: expected auto, gpu or cpu")
 
 
 def expect(

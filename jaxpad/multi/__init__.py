@@ -1,16 +1,17 @@
 """What each process of a multi-node job runs, and the merge of what they say.
 
-    multi.main(multi.Options(out="multi-report"))  # in each process; returns its exit code
+    multi.main(multi.MultiOptions(out="multi-report"))  # in each process; returns its exit code
     report = multi.merge(Path("multi-report"), multi.Expected(processes=16, platform="gpu"))
     report.verdict, report.blame  # and who is at fault, by rank and node
 
 Nothing here imports JAX before a process has to.
 """
 
+from jaxpad.commands.machine import MultiOptions
 from jaxpad.multi.merging import merge
 from jaxpad.multi.process import main
 from jaxpad.multi.reading import MARK, Aside, Gathered, read, read_logs
-from jaxpad.multi.record import Check, End, Expected, Identity, Options, Pair, Rate, Record, Stage
+from jaxpad.multi.record import Check, End, Expected, Identity, Pair, Rate, Record, Stage
 from jaxpad.multi.report import Blame, Fault, MultiReport, NodeResult, RankResult
 
 __all__ = [
@@ -23,9 +24,9 @@ __all__ = [
     "Fault",
     "Gathered",
     "Identity",
+    "MultiOptions",
     "MultiReport",
     "NodeResult",
-    "Options",
     "Pair",
     "RankResult",
     "Rate",

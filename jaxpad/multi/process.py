@@ -11,6 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from jaxpad import profiles
+from jaxpad.commands.machine import MultiOptions
 from jaxpad.core import bounds, host
 from jaxpad.core.results import UsageError
 from jaxpad.machine import devices, facts
@@ -25,12 +26,10 @@ from jaxpad.multi.record import (
     End,
     Expected,
     Identity,
-    Options,
     Record,
     Stage,
     Teller,
     Wanted,
-    wanted,
 )
 from jaxpad.multi.report import of_record
 from jaxpad.multi.watchdog import Watcher, start, told_end
@@ -40,7 +39,7 @@ _JOIN_MORE_S = 1.0  # for a limit of JAX's or of ours to come first, with its ow
 
 
 def main(
-    options: Options, environ: Mapping[str, str] = os.environ, disturb: Disturb = _NONE
+    options: MultiOptions, environ: Mapping[str, str] = os.environ, disturb: Disturb = _NONE
 ) -> int:
     """Run this process's part and return its exit code: 0, 1, 3.
 
@@ -48,7 +47,7 @@ def main(
     """
     if options.read:
         return show(options)
-    asked, place = wanted(options), find(environ)
+    asked, place = _asked(options), find(environ)
     keep = _keeper(reading.folder(Path(options.out)).resolve())
 
     def now() -> float:
@@ -67,8 +66,19 @@ def main(
     return record.verdict.exit_code
 
 
+def _asked(options: MultiOptions) -> Wanted:
+    """Raises UsageError for a platform that is none."""
+    devices.require(options.platform)
+    return Wanted(
+        processes=options.expect_processes,
+        devices=options.expect_devices,
+        limit_s=options.limit,
+        join_s=options.join,
+    )
+
+
 def _job(
-    options: Options, asked: Wanted, place: Place, environ: Mapping[str, str], disturb: Disturb
+    options: MultiOptions, asked: Wanted, place: Place, environ: Mapping[str, str], disturb: Disturb
 ) -> Job:
     gpus, driver = host.gpu_evidence(), facts.read_driver(environ)
     expected = devices.expect(options.platform, environ, gpus, driver)
@@ -78,7 +88,7 @@ def _job(
         expected=expected,
         gpus=gpus,
         driver=driver,
-        bounds=bounds.load(Path(options.thresholds) if options.thresholds else None),
+        bounds=bounds.load(options.thresholds),
         local_devices=local_devices(place, environ) if expected.platform == "gpu" else None,
         pairwise=options.pairwise,
         out=Path(options.out).resolve(),
@@ -142,9 +152,9 @@ def _keeper(folder: Path) -> Callable[[Record], None]:
     return keep
 
 
-def show(options: Options) -> int:
+def show(options: MultiOptions) -> int:
     """Say what the processes of an earlier run wrote, and return the exit code of it all."""
-    asked = wanted(options)
+    asked = _asked(options)
     platform = options.platform if options.platform != "auto" else ""
     report = merge(Path(options.out), Expected(asked.processes, asked.devices, platform))
     _print([json.dumps(report.to_json(), indent=2)] if options.json else report.summary)

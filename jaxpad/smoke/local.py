@@ -62,14 +62,6 @@ def make(out: Path) -> None:
         raise UsageError(f"--out {out} cannot be made: {error.strerror}") from error
 
 
-def seconds(text: str) -> float:
-    """The number in `--limit`; raises UsageError for anything else."""
-    try:
-        return float(text)
-    except ValueError:
-        raise UsageError(f"--limit {text!r} is not a number of seconds, such as 180") from None
-
-
 T = TypeVar("T", Report, Trace)
 
 
