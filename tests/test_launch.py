@@ -216,7 +216,7 @@ def test_smoke_gpus_by_platform(jaxpad: Jaxpad, platform: str, given: bool) -> N
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [
-        (("--on", "slurp"), "podman, slurm or kubernetes; did you mean slurm"),
+        (("--on", "slurp"), "apptainer, slurm or kubernetes; did you mean slurm"),
         (("--gpus", "all"), "name an engine with --on"),
         (
             ("--on", "docker", "--platform", "tpu"),

@@ -158,7 +158,7 @@ def test_profile_of_others(folder: Path, bench: Bench) -> None:
         ({"seed": 1}, "study of another seed"),
         ({"workload": "benchmarks.steps:transformer"}, "study of another workload"),
         ({"workload": "benchmarks.steps:none"}, "no function none"),
-        ({"platform": "tpu"}, "--platform 'tpu'"),
+        ({"platform": "tpu"}, "unknown platform 'tpu'"),
         ({"gpu": "h100-sxm"}, "contradict each other"),
         ({"gpu": "h100", "platform": "auto"}, "h100-sxm"),
         ({"space": "gpu"}, "is for the gpu"),
