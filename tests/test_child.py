@@ -277,3 +277,31 @@ def test_light() -> None:
         *("jaxpad.core.paths", "jaxpad.core.results"),
     }
     assert not found & {"subprocess", "tempfile", "asyncio", "numpy", "jax"}
+
+
+FORKED = """
+import sys, time
+from jaxpad.core import child
+found = child.run_fork({work}, limit_s={limit}, bound=1000, stuck_s=2.0)
+print(found.code, len(found.out), found.late, found.left, found.cut)
+"""
+
+
+@pytest.mark.parametrize(
+    ("work", "limit", "said"),
+    [
+        ("lambda: print('x' * 10)", 20, "0 11 False None False"),
+        ("lambda: 1 / 0", 20, "70 0 False None False"),
+        ("lambda: sys.exit(3)", 20, "70 0 False None False"),
+        ("lambda: time.sleep(60)", 0.3, "-9 0 True None False"),
+        ("lambda: print('x' * 100_000)", 20, "-9 1000 False None True"),
+    ],
+    ids=["says", "raises", "exits", "hangs", "floods"],
+)
+def test_fork(work: str, limit: float, said: str) -> None:
+    """In a program of its own: a fork wants no other thread beside it, and pytest has some."""
+    code = FORKED.format(work=work, limit=limit)
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=environ(), cwd=HOME, capture_output=True, text=True
+    )
+    assert (done.stdout, done.stderr) == (f"{said}\n", "")

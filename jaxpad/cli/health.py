@@ -7,20 +7,17 @@ import json as json_
 import os
 import sys
 from collections.abc import Iterable
-from typing import Any
-
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
+from typing import TYPE_CHECKING, Any
 
 from jaxpad import health
-from jaxpad.cli import health_hook
 from jaxpad.commands.machine import HealthOptions
-from jaxpad.core.results import UsageError, Verdict
-from jaxpad.core.text import encodable, plain
+from jaxpad.core.results import STYLES, UsageError, Verdict
+from jaxpad.core.text import columns, encodable, plain
 from jaxpad.health import Finding, Health
 from jaxpad.report.redaction import rule
-from jaxpad.report.terminal import STYLES
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 WORDS = {
     Verdict.PASS: "healthy, as far as can be seen without load",
@@ -59,6 +56,8 @@ def unknown(why: str) -> int:
 
 def _hook(options: HealthOptions, **look: Any) -> int:
     """As Slurm calls it; a mistake in the options fails no hook, which would drain all nodes."""
+    from jaxpad.cli import health_hook  # here: it brings what talks to Slurm
+
     return health_hook.health_hook(
         options.hook,
         thresholds=options.thresholds,
@@ -93,8 +92,12 @@ def _print(found: Health, options: HealthOptions) -> int:
     if options.json:
         json_.dump(found.to_json(), sys.stdout, indent=2)
         sys.stdout.write("\n")
-    else:
+    elif sys.stdout.isatty():
+        from rich.console import Console  # here: a pipe needs none of it
+
         show(found, Console())
+    else:
+        sys.stdout.write(_fit(lines(found)))
     return found.verdict.exit_code
 
 
@@ -121,27 +124,45 @@ def _rule() -> Any:
     return rule(None, os.environ.get("HOME"))
 
 
+def lines(found: Health) -> str:
+    """What `show` prints, for a pipe: no colour, and no line is folded."""
+    table = columns([[plain(cell) for cell in row] for row in _rows(found)])
+    told = [f"{found.verdict}: {WORDS[found.verdict]}", _about(found), "", *table]
+    return "".join(f"{line}\n" for line in (*told, *map(plain, _after(found))))
+
+
+def _about(found: Health) -> str:
+    return f"{found.gpus} GPU(s), driver {found.driver or 'not known'}, {found.seconds:.1f} s"
+
+
+def _rows(found: Health) -> list[tuple[str, str, str, str]]:
+    """Verdict, question, GPUs and what was seen; what is not applicable in one row at the end."""
+    rows = [
+        (str(same[0].verdict), same[0].name, health.places(same), _seen(same))
+        for same in health.grouped(found.findings)
+        if same[0].verdict is not Verdict.NOT_APPLICABLE
+    ]
+    left_out = _left_out(found)
+    return [*rows, left_out] if left_out else rows
+
+
 def show(found: Health, console: Console) -> None:
     """The verdict, a table as wide as the console, and the remedies."""
+    from rich.table import Table
+    from rich.text import Text
 
     def words(text: str, style: str = "") -> Text:
         return Text(encodable(plain(text), console.encoding), style)
 
     style = f"bold {STYLES[found.verdict]}"
-    about = f"{found.gpus} GPU(s), driver {found.driver or 'not known'}, {found.seconds:.1f} s"
     console.print(words(f"{found.verdict}: {WORDS[found.verdict]}", style))
-    console.print(words(about), words(""), sep="\n")
+    console.print(words(_about(found)), words(""), sep="\n")
     table = Table(box=None, pad_edge=False, show_header=False)
     for _ in range(3):
         table.add_column(no_wrap=True)
     table.add_column(overflow="fold")
-    for same in health.grouped(found.findings):
-        one = same[0]
-        if one.verdict is Verdict.NOT_APPLICABLE:
-            continue
-        row = (words(one.name), words(health.places(same)), words(_seen(same)))
-        table.add_row(words(one.verdict, STYLES[one.verdict]), *row)
-    table.add_row(*map(words, _left_out(found)))
+    for verdict, *row in _rows(found):
+        table.add_row(words(verdict, STYLES[Verdict(verdict)]), *map(words, row))
     console.print(table)
     for line in _after(found):
         console.print(words(line, "cyan" if line else ""), highlight=False)
@@ -155,11 +176,11 @@ def _seen(same: list[Finding]) -> str:
     return f"{one.seen} ({one.why})" if one.why and one.remedy else one.seen
 
 
-def _left_out(found: Health) -> tuple[str, ...]:
+def _left_out(found: Health) -> tuple[str, str, str, str] | None:
     """One row for all that is not applicable."""
     groups = health.grouped(found.of(Verdict.NOT_APPLICABLE))
     named = dict.fromkeys(same[0].name for same in groups)
-    return (str(Verdict.NOT_APPLICABLE), "", "", ", ".join(named)) if named else ("",) * 4
+    return (str(Verdict.NOT_APPLICABLE), "", "", ", ".join(named)) if named else None
 
 
 def _after(found: Health) -> Iterable[str]:

@@ -8,12 +8,9 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
-from rich.console import Console
-from rich.table import Table
-
 from jaxpad import flags, profiles
 from jaxpad.commands.profile import CheckOptions, FlagsOptions, ListOptions, ShowOptions
-from jaxpad.core import paths
+from jaxpad.core import paths, text
 from jaxpad.machine import devices
 from jaxpad.profiles import listed, nearest
 
@@ -97,11 +94,18 @@ def _print_profiles(
         json.dump(rows, sys.stdout, indent=2)
         sys.stdout.write("\n")
         return
+    cells = [tuple(_profile_words(row[column]) for column in columns) for row in rows]
+    if not sys.stdout.isatty():
+        sys.stdout.write("".join(f"{line}\n" for line in text.columns([tuple(columns), *cells])))
+        return
+    from rich.console import Console  # here: a pipe needs none of it
+    from rich.table import Table
+
     table = Table(box=None, pad_edge=False)
     for column in columns:
         table.add_column(column, overflow="fold")
-    for row in rows:
-        table.add_row(*(_profile_words(row[column]) for column in columns))
+    for cell in cells:
+        table.add_row(*cell)
     Console().print(table)
 
 

@@ -2,7 +2,7 @@
 
 A child has a time limit where it is waited for, and one that cannot even be killed, because it is
 stuck in the kernel, is left behind. It ends with this process, however that ends (see
-`_lifeline`), and with it what it has started in its process group. A Python of ours is
+`lifeline`), and with it what it has started in its process group. A Python of ours is
 `python(...)` under `jaxpad.core.paths.importable`, and imports nothing from the current folder.
 
 Standard library only, and that late: `jaxpad health` starts with this.
@@ -13,15 +13,17 @@ from __future__ import annotations
 import contextlib
 import math
 import os
+import select
 import selectors
 import signal
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
+from jaxpad.core import lifeline
 from jaxpad.core.lifeline import Lifeline
 from jaxpad.core.paths import importable as importable
 
@@ -31,6 +33,7 @@ if TYPE_CHECKING:
 PIPE, STDOUT, NOTHING = -1, -2, -3  # as subprocess has PIPE, STDOUT and DEVNULL
 BOUND = 16 << 20  # bytes of a stream that are kept
 STUCK_S = 10.0  # a process that is not gone this long after SIGKILL is stuck in the kernel
+_NAP_S = 0.002
 _GRACE_S = 2.0  # for one in the foreground to act on Ctrl-C or SIGTERM
 Place = int | IO[bytes] | None  # of a stream: one of the above, a file, None for our own
 
@@ -85,6 +88,68 @@ def run(
         return Outcome(code, told.out, told.err, late, None if gone else child.pid, told.cut)
 
 
+def run_fork(
+    work: Callable[[], object], *, limit_s: float, bound: int = BOUND, stuck_s: float = STUCK_S
+) -> Outcome:
+    """Do `work` in a fork, as `run` does a program; what it writes to stdout is told.
+
+    For work that takes less than a Python takes to start. The caller must have one thread.
+    """
+    receive, send = os.pipe()
+    sys.stdout.flush()
+    forked = lifeline.fork(lambda: _speak(work, receive, send))
+    os.close(send)
+    until = time.monotonic() + limit_s
+    try:
+        said, ended = _heard(receive, until, bound)
+        code = _reaped(forked.pid, until) if ended else None
+        late = code is None and len(said) <= bound
+        if code is None:
+            os.kill(forked.pid, signal.SIGKILL)
+            code = _reaped(forked.pid, time.monotonic() + stuck_s)
+    finally:
+        os.close(receive)
+        forked.close()
+    gone = code is not None
+    out = said[:bound].decode(errors="replace")
+    at_end = -signal.SIGKILL if code is None else code
+    return Outcome(at_end, out, "", late, None if gone else forked.pid, len(said) > bound)
+
+
+def _speak(work: Callable[[], object], receive: int, send: int) -> None:
+    os.close(receive)
+    silence = os.open(os.devnull, os.O_RDWR)
+    for descriptor, to in ((silence, 0), (send, 1), (silence, 2)):
+        os.dup2(descriptor, to)
+    work()
+    sys.stdout.flush()
+
+
+def _heard(pipe: int, until: float, bound: int) -> tuple[bytes, bool]:
+    """What comes out of a pipe, and whether it has ended; no more than a little over `bound`."""
+    said = b""
+    while len(said) <= bound:
+        left = until - time.monotonic()
+        if left <= 0 or not select.select([pipe], [], [], left)[0]:
+            return said, False
+        part = os.read(pipe, 1 << 16)
+        if not part:
+            return said, True
+        said += part
+    return said, False
+
+
+def _reaped(pid: int, until: float) -> int | None:
+    """The exit code of a child, negative for a signal; None if it is still there by then."""
+    while True:
+        found, status = os.waitpid(pid, os.WNOHANG)
+        if found:
+            return os.waitstatus_to_exitcode(status)
+        if time.monotonic() > until:
+            return None
+        time.sleep(_NAP_S)
+
+
 def call(argv: Sequence[str], cwd: Path | None = None) -> int:
     """Run `argv` in the foreground, with our own streams and terminal; its exit code.
 
@@ -120,7 +185,7 @@ def start(
     """
     import subprocess
 
-    lifeline = Lifeline()
+    line = Lifeline()
     try:
         process = subprocess.Popen(
             argv,
@@ -129,16 +194,16 @@ def start(
             stdin=stdin,
             stdout=stdout,
             stderr=stderr,
-            pass_fds=(*keep, lifeline.given),
+            pass_fds=(*keep, line.given),
             start_new_session=session,
         )
     except BaseException:
-        lifeline.cut()
+        line.cut()
         raise
-    started = Child(process, lifeline, session)
+    started = Child(process, line, session)
     try:
         with contextlib.suppress(OSError):  # a kernel that cannot: the child outlives a SIGKILL
-            lifeline.tie(-process.pid if session else process.pid, death)
+            line.tie(-process.pid if session else process.pid, death)
     except BaseException:
         started.close()
         raise

@@ -39,6 +39,15 @@ class Verdict(enum.StrEnum):
         return {Verdict.FAIL: 1, Verdict.INCONCLUSIVE: 3}.get(self, 0)
 
 
+# How a verdict looks on a terminal, in rich's words.
+STYLES = {
+    Verdict.PASS: "green",
+    Verdict.FAIL: "bold red",
+    Verdict.INCONCLUSIVE: "bold yellow",
+    Verdict.NOT_APPLICABLE: "dim",
+}
+
+
 def overall(verdicts: Iterable[Verdict]) -> Verdict:
     """One verdict for many: the worst of them.
 

@@ -42,6 +42,12 @@ def encodable(text: str, encoding: str) -> str:
     return text.encode(encoding, "replace").decode(encoding)
 
 
+def columns(rows: Sequence[Sequence[str]]) -> list[str]:
+    """The rows as lines of a table for a pipe: aligned, never folded, the last as long as it is."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return ["  ".join(map(str.ljust, row, widths)).rstrip() for row in rows]
+
+
 # Names of nodes: what may be one, and how it is printed.
 
 # RFC 1123, section 2.1, by way of RFC 952: labels of letters, digits and inner hyphens.

@@ -15,7 +15,7 @@ from rich.text import Text
 
 from jaxpad.commands.machine import DoctorOptions
 from jaxpad.core import host as machine
-from jaxpad.core.results import UsageError, Verdict, overall
+from jaxpad.core.results import STYLES, UsageError, Verdict, overall
 from jaxpad.core.text import encodable, plain
 from jaxpad.doctor import driver, engine as doctor_engine, machine as doctor_machine, model, toolkit
 from jaxpad.doctor.model import (
@@ -28,7 +28,6 @@ from jaxpad.doctor.model import (
     passed,
 )
 from jaxpad.report.redaction import rule
-from jaxpad.report.terminal import STYLES
 
 # All questions, in the order in which one mends a host.
 

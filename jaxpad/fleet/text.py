@@ -12,11 +12,11 @@ from rich.console import Console
 
 from jaxpad.core.files import Metric, text
 from jaxpad.core.hostlist import compress
-from jaxpad.core.results import UsageError, Verdict
+from jaxpad.core.results import STYLES, UsageError, Verdict
 from jaxpad.core.text import brief_list, plural, quoted
 from jaxpad.fleet.model import Drift, Fleet, Node, Problem
 from jaxpad.fleet.outliers import far
-from jaxpad.report.terminal import STYLES, Printer
+from jaxpad.report.terminal import Printer
 
 KEEP = "Nothing to drain. Keep fleet.json to compare with after the next change of driver or image"
 

@@ -4,18 +4,23 @@ One TOML file each in configs/gpus/; the format is in docs/gpus.md. Nothing here
 JAX or asks a driver: `jaxpad.schedule.aot` compiles for a description.
 """
 
-from jaxpad.gpus.catalogue import FOLDER, load, names, recognise
-from jaxpad.gpus.description import (
-    DTYPES,
-    Figure,
-    GpuDescription,
-    Memory,
-    NvLink,
-    Pcie,
-    Target,
-    Unit,
-)
-from jaxpad.gpus.xla_target import text_proto
+from typing import TYPE_CHECKING
+
+from jaxpad.core.later import later
+
+if TYPE_CHECKING:
+    from jaxpad.gpus.catalogue import FOLDER, load, names, recognise
+    from jaxpad.gpus.description import (
+        DTYPES,
+        Figure,
+        GpuDescription,
+        Memory,
+        NvLink,
+        Pcie,
+        Target,
+        Unit,
+    )
+    from jaxpad.gpus.xla_target import text_proto
 
 __all__ = [
     "DTYPES",
@@ -32,3 +37,21 @@ __all__ = [
     "recognise",
     "text_proto",
 ]
+
+_LATER = {
+    "DTYPES": "jaxpad.gpus.description",
+    "FOLDER": "jaxpad.gpus.catalogue",
+    "Figure": "jaxpad.gpus.description",
+    "GpuDescription": "jaxpad.gpus.description",
+    "Memory": "jaxpad.gpus.description",
+    "NvLink": "jaxpad.gpus.description",
+    "Pcie": "jaxpad.gpus.description",
+    "Target": "jaxpad.gpus.description",
+    "Unit": "jaxpad.gpus.description",
+    "load": "jaxpad.gpus.catalogue",
+    "names": "jaxpad.gpus.catalogue",
+    "recognise": "jaxpad.gpus.catalogue",
+    "text_proto": "jaxpad.gpus.xla_target",
+}
+
+__getattr__ = later(__name__, _LATER)

@@ -6,14 +6,11 @@ A fatal XLA flag, a wrong plugin or a hanging driver ends that child, not the ca
 
 from __future__ import annotations
 
-import importlib.metadata
 import json
 import traceback
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
-
-from packaging.version import Version
 
 from jaxpad.core import child
 from jaxpad.core.host import GpuEvidence
@@ -50,6 +47,8 @@ def same_release(one: str, other: str) -> bool:
     Releases must be equal. Parts built from source on different days or with different
     suffixes (0.12.1.dev20260724+g0a1b2c3, 0.12.1.dev20260725+selfbuilt) go by their release.
     """
+    from packaging.version import Version  # here: most callers only ask which platform
+
     first, second = Version(one), Version(other)
     if first.is_devrelease and second.is_devrelease:
         return first.release == second.release
@@ -83,6 +82,8 @@ def _last_words(stderr: str, code: int) -> str:
 
 def installed(packages: tuple[str, ...] = ("jax", "jaxlib", *PLUGINS)) -> dict[str, str]:
     """The version of each of `packages` that is installed; the others are left out."""
+    import importlib.metadata  # here: it takes longer to import than this module
+
     found = {}
     for package in packages:
         try:

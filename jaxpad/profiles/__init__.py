@@ -4,23 +4,36 @@ The format is in docs/profiles.md. Nothing here imports JAX or asks XLA anything
 `jaxpad.flags` does that.
 """
 
-from jaxpad.core.text import did_you_mean, listed, nearest
-from jaxpad.profiles.composing import (
-    BAKED,
-    BAKED_PROFILE,
-    BASE,
-    Composed,
-    Origin,
-    compose,
-    environment,
-    in_force,
-    render,
-    select,
-    write,
-)
-from jaxpad.profiles.loading import ARCHITECTURES, FOLDER, WORKLOADS, layers, load, matches, names
-from jaxpad.profiles.model import EnvVar, Flag, Profile, Requires
-from jaxpad.profiles.xla_flags import Parsed, ParsedFlag, missing, parse
+from typing import TYPE_CHECKING
+
+from jaxpad.core.later import later
+
+if TYPE_CHECKING:
+    from jaxpad.core.text import did_you_mean, listed, nearest
+    from jaxpad.profiles.composing import (
+        BAKED,
+        BAKED_PROFILE,
+        BASE,
+        Composed,
+        Origin,
+        compose,
+        environment,
+        in_force,
+        render,
+        select,
+        write,
+    )
+    from jaxpad.profiles.loading import (
+        ARCHITECTURES,
+        FOLDER,
+        WORKLOADS,
+        layers,
+        load,
+        matches,
+        names,
+    )
+    from jaxpad.profiles.model import EnvVar, Flag, Profile, Requires
+    from jaxpad.profiles.xla_flags import Parsed, ParsedFlag, missing, parse
 
 __all__ = [
     "ARCHITECTURES",
@@ -53,3 +66,37 @@ __all__ = [
     "select",
     "write",
 ]
+
+_LATER = {
+    "ARCHITECTURES": "jaxpad.profiles.loading",
+    "BAKED": "jaxpad.profiles.composing",
+    "BAKED_PROFILE": "jaxpad.profiles.composing",
+    "BASE": "jaxpad.profiles.composing",
+    "Composed": "jaxpad.profiles.composing",
+    "EnvVar": "jaxpad.profiles.model",
+    "FOLDER": "jaxpad.profiles.loading",
+    "Flag": "jaxpad.profiles.model",
+    "Origin": "jaxpad.profiles.composing",
+    "Parsed": "jaxpad.profiles.xla_flags",
+    "ParsedFlag": "jaxpad.profiles.xla_flags",
+    "Profile": "jaxpad.profiles.model",
+    "Requires": "jaxpad.profiles.model",
+    "WORKLOADS": "jaxpad.profiles.loading",
+    "compose": "jaxpad.profiles.composing",
+    "did_you_mean": "jaxpad.core.text",
+    "environment": "jaxpad.profiles.composing",
+    "in_force": "jaxpad.profiles.composing",
+    "layers": "jaxpad.profiles.loading",
+    "listed": "jaxpad.core.text",
+    "load": "jaxpad.profiles.loading",
+    "matches": "jaxpad.profiles.loading",
+    "missing": "jaxpad.profiles.xla_flags",
+    "names": "jaxpad.profiles.loading",
+    "nearest": "jaxpad.core.text",
+    "parse": "jaxpad.profiles.xla_flags",
+    "render": "jaxpad.profiles.composing",
+    "select": "jaxpad.profiles.composing",
+    "write": "jaxpad.profiles.composing",
+}
+
+__getattr__ = later(__name__, _LATER)

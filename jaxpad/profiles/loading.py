@@ -9,9 +9,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from packaging.specifiers import InvalidSpecifier, SpecifierSet
-from packaging.version import InvalidVersion, Version
-
 from jaxpad.core import paths
 from jaxpad.core.paths import CONFIGS
 from jaxpad.core.results import UsageError
@@ -32,6 +29,9 @@ def matches(specifier: str, version: str) -> bool:
 
     Raises UsageError for a version that PEP 440 cannot read.
     """
+    from packaging.specifiers import SpecifierSet  # here: a GPU's description needs none
+    from packaging.version import InvalidVersion, Version
+
     try:
         release = Version(version).base_version
     except InvalidVersion:
@@ -44,6 +44,9 @@ def matches(specifier: str, version: str) -> bool:
 
 def is_specifier(text: str) -> bool:
     """Whether text is a non-empty PEP 440 specifier of release numbers."""
+    from packaging.specifiers import InvalidSpecifier, SpecifierSet
+    from packaging.version import InvalidVersion
+
     try:
         return bool(SpecifierSet(text)) and all(_releases(text))
     except (InvalidSpecifier, InvalidVersion):
@@ -64,6 +67,9 @@ def overlap(one: str, other: str) -> str | None:
 
 
 def _releases(specifiers: str) -> Iterator[tuple[int, ...]]:
+    from packaging.specifiers import SpecifierSet
+    from packaging.version import Version
+
     for specifier in SpecifierSet(specifiers.strip(",")):
         yield Version(specifier.version.removesuffix(".*")).release
 

@@ -12,7 +12,7 @@ from rich import progress
 from rich.console import Console
 from rich.text import Text
 
-from jaxpad.core.results import CheckResult, Report, Verdict
+from jaxpad.core.results import STYLES, CheckResult, Report, Verdict
 from jaxpad.core.text import duration, encodable, measured, plain
 from jaxpad.report.rates import programs, reached
 from jaxpad.report.text import (
@@ -26,12 +26,6 @@ from jaxpad.report.text import (
     topics,
 )
 
-STYLES = {
-    Verdict.PASS: "green",
-    Verdict.FAIL: "bold red",
-    Verdict.INCONCLUSIVE: "bold yellow",
-    Verdict.NOT_APPLICABLE: "dim",
-}
 NAMED = 5  # checks of one group told by name; the report has all
 
 
