@@ -25,4 +25,4 @@ def _asked(sysfs: str, kmsg: str) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    json.dump(_asked(*sys.argv[1:]), sys.stdout)
+    sys.stdout.write(json.dumps(_asked(*sys.argv[1:])))  # whole: dumps is ten times as fast

@@ -30,4 +30,4 @@ def _account(words: list[str]) -> Any:
 
 
 if __name__ == "__main__":
-    json.dump(_account(sys.argv[1:]), sys.stdout)
+    sys.stdout.write(json.dumps(_account(sys.argv[1:])))
