@@ -219,7 +219,7 @@ FAULTS = (
     Case("readings that cannot be", "sense", UNSURE, "nvidia-smi", "garbage"),
     Case("Xid 48", "xid", FAIL, "reset", lay=log(13, 48)),
     Case("Xid 79 of a GPU listed again", "xid", FAIL, "reboot", lay=log(79)),
-    Case("Xid 94, memory going bad", "xid", UNSURE, "look", lay=log(94)),
+    Case("an Xid of no known meaning", "xid", UNSURE, "look", lay=log(173)),
     Case(
         "Xid 79 of a GPU not listed",
         "kernel log",
@@ -240,7 +240,7 @@ NORMAL = (
     Case("exclusive mode", "mode", Verdict.PASS, "", changes={"0.ComputeMode": 3}),
     Case("a MIG parent", "mig", Verdict.PASS, "", "a100-mig"),
     Case("no persistence mode", "persistence", Verdict.PASS, "", "l4"),
-    Case("a program's Xids", "xid", Verdict.PASS, "", lay=log(13, 31, 43, 45)),
+    Case("a program's Xids", "xid", Verdict.PASS, "", lay=log(13, 31, 43, 45, 94)),
     Case("a port switched off", "ports", Verdict.PASS, "", lay=port("1: DOWN", "3: Disabled")),
     Case(
         "a GPU given to a virtual machine",

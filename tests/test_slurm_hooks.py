@@ -14,7 +14,7 @@ import pytest
 
 import nvml_double as double
 from helpers import HOME
-from jaxpad import health
+from jaxpad import health, nvml
 from jaxpad.cli import health_hook
 from jaxpad.core.reading import Reading
 from jaxpad.core.results import Verdict
@@ -22,7 +22,7 @@ from jaxpad.health.slurm_hook import FAULT, Own, decide, named, own
 from jaxpad.nvml import MigDevice, Snapshot
 from slurm_cluster import HOOKS, TEMPLATE, SlurmCluster
 from test_health import finding
-from test_health_machine import H100, seen
+from test_health_machine import H100, QUIET, SHOWN, seen
 
 ECC = {"1.TotalEccErrors.1.0": 2}  # of GPU 1
 WELL: Mapping[str, Any] = {}
@@ -194,6 +194,54 @@ def test_a_hang_of_ours_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
     begun = time.monotonic()
     assert health_hook.health_hook("prolog") == 0
     assert time.monotonic() - begun < 5
+
+
+def looks(monkeypatch: pytest.MonkeyPatch, *scenes: Mapping[str, Any]) -> list[float]:
+    """Each look sees the next scene; the limits that it was given."""
+    taken = [nvml.ask(environ=double.environ(H100, scene)) for scene in scenes]
+    found = [replace(snapshot, kernel=QUIET) for snapshot in taken]
+    limits: list[float] = []
+
+    def look(limit_s: float = 0, **_: Any) -> tuple[Snapshot, health.Facts]:
+        limits.append(limit_s)
+        return found.pop(0), SHOWN
+
+    monkeypatch.setattr(health, "look", look)
+    monkeypatch.setattr(health_hook, "PAUSE_S", 0.05)
+    monkeypatch.setenv("SLURM_JOB_GPUS", "1")
+    return limits
+
+
+@pytest.mark.parametrize("name", HOOKS)
+def test_a_fault_that_stays_drains(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    limits = looks(monkeypatch, ECC, ECC)
+    assert health_hook.health_hook(name) == FAULT
+    assert len(limits) == 2
+    assert limits[1] < limits[0], "both within the hook's own time"
+
+
+@pytest.mark.parametrize("name", HOOKS)
+def test_a_fault_that_goes_drains_nobody(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], name: str
+) -> None:
+    looks(monkeypatch, ECC, WELL)
+    assert health_hook.health_hook(name) == 0
+    assert "not when looked at again: GPU 1 ecc" in capsys.readouterr().err
+
+
+def test_two_faults_that_come_and_go_drain_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+    looks(monkeypatch, ECC, {"1.ComputeMode": 2})
+    assert health_hook.health_hook("prolog") == 0
+
+
+def test_no_time_to_look_again_drains_nobody(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    looks(monkeypatch, ECC, ECC)
+    monkeypatch.setattr(health_hook, "PAUSE_S", 30)
+    monkeypatch.setattr(health_hook, "ALL_S", 0.5)
+    assert health_hook.health_hook("prolog") == 0
+    assert "no answer within 0.5 s" in capsys.readouterr().err
 
 
 def test_prolog_in_slurm(slurm: SlurmCluster) -> None:

@@ -15,7 +15,7 @@ from jaxpad.gates.evidence import Evidence, Peak, Subject, peak, subjects, windo
 from jaxpad.gates.explanation import Reason, explain
 from jaxpad.health import Finding
 from jaxpad.health.gpu import FAULTS
-from jaxpad.health.node import HARDWARE
+from jaxpad.health.kernel import hardware
 from jaxpad.machine.facts import Survey
 from jaxpad.nvml import GpuState, GpuTrace, Reading, Snapshot, Trace, Xid
 
@@ -354,7 +354,7 @@ def counters(before: Snapshot, after: Snapshot, most_replays: float) -> Answer:
     grown = list(_grown(before, after))
     fatal = [words for name, words, _ in grown if name in _FATAL]
     xids = _new_xids(before, after)
-    fatal += [f"Xid {xid.code} of {xid.pci_bus_id}" for xid in xids if xid.code in HARDWARE]
+    fatal += [f"Xid {xid.code} of {xid.pci_bus_id}" for xid in hardware(xids)]
     if fatal:
         remedy = (
             "drain the GPU and reset it (nvidia-smi -r) or reboot; if it comes back, replace it"

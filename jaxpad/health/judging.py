@@ -14,11 +14,12 @@ from jaxpad.core import host
 from jaxpad.core.bounds import Bounds, overrides
 from jaxpad.core.results import Verdict, overall
 from jaxpad.gpus import GpuDescription
-from jaxpad.health import gpu as health_gpu, node as health_node
+from jaxpad.health import gpu as health_gpu, kernel, network, node as health_node
 from jaxpad.health.model import Answer, Facts, Finding, Gpu, Node, inconclusive, printable, short
-from jaxpad.nvml import GpuState, Process, Reading, Snapshot
+from jaxpad.nvml import GpuState, Process, Reading, Snapshot, Xid
 from jaxpad.nvml.child import ask_module
 from jaxpad.nvml.state import unanswered
+from jaxpad.nvml.xid import detail
 
 
 @dataclass(frozen=True)
@@ -34,15 +35,13 @@ OF_NODE = (
     Question("driver", "Does the NVIDIA driver answer?", health_node.driver),
     Question("count", "Are all GPUs there?", health_node.count),
     Question("speed", "Does the driver answer quickly?", health_node.speed),
-    Question(
-        "kernel log", "Is the kernel's log free of Xid errors of other GPUs?", health_node.log
-    ),
-    Question("ports", "Are the InfiniBand ports active?", health_node.ports),
+    Question("kernel log", "Is the kernel's log free of errors of other GPUs?", kernel.log),
+    Question("ports", "Are the network's ports active and equally fast?", network.ports),
 )
 ANSWERS = Question("answers", "Does the GPU answer?", health_gpu.answers)
 OF_GPU = (
     Question("sense", "Can its readings be?", health_gpu.sense),
-    Question("xid", "Has the driver logged no hardware error?", health_node.xid),
+    Question("xid", "Has the driver logged no hardware error?", kernel.xid),
     Question("ecc", "Is its memory free of uncorrected errors?", health_gpu.ecc),
     Question("rows", "Are bad rows of its memory replaced?", health_gpu.rows),
     Question("pages", "Are bad pages of its memory retired?", health_gpu.pages),
@@ -178,11 +177,13 @@ def facts(roots: Roots, asked_s: float | None = None) -> Facts:
 
 def concealed(snapshot: Snapshot) -> Snapshot:
     """The snapshot without the names of processes, and without what Xid lines say of them."""
-    kernel = replace(
-        snapshot.kernel,
-        xids=snapshot.kernel.xids.map(lambda xids: tuple(replace(xid, text="") for xid in xids)),
-    )
-    return replace(snapshot, gpus=tuple(map(_nameless, snapshot.gpus)), kernel=kernel)
+    said = snapshot.kernel
+    shown = replace(said, xids=said.xids.map(lambda xids: tuple(map(_anonymous, xids))))
+    return replace(snapshot, gpus=tuple(map(_nameless, snapshot.gpus)), kernel=shown)
+
+
+def _anonymous(xid: Xid) -> Xid:
+    return replace(xid, text=detail(xid.code, xid.text))
 
 
 def _nameless(gpu: GpuState) -> GpuState:

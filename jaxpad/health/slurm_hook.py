@@ -110,6 +110,12 @@ class Decision:
         """FAULT for a fault that was seen, else 0."""
         return FAULT if self.faults else 0
 
+    def also_in(self, before: Decision) -> Decision:
+        """With those faults alone that the look before had, too."""
+        known = {(one.name, one.gpu) for one in before.faults}
+        faults = tuple(one for one in self.faults if (one.name, one.gpu) in known)
+        return Decision(faults, self.doubt)
+
     @property
     def words(self) -> str:
         """The faults in one line, the first ones named."""

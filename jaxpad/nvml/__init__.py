@@ -39,6 +39,7 @@ if TYPE_CHECKING:
         BusGpu as BusGpu,
         Kernel as Kernel,
         Port as Port,
+        Said as Said,
         Xid as Xid,
         kernel as kernel,
     )
@@ -94,6 +95,7 @@ _LATER = {
     "NvLink": ".hardware",
     "Pcie": ".hardware",
     "Port": ".kernel_log",
+    "Said": ".kernel_log",
     "Power": ".state",
     "Process": ".state",
     "Processes": ".state",
