@@ -208,12 +208,16 @@ def fallback(
 
 def _forbidden(environ: Mapping[str, str], gpus: GpuEvidence) -> Cause | None:
     platforms = environ.get("JAX_PLATFORMS")
-    name = "JAX_PLATFORMS" if platforms else "JAX_PLATFORM_NAME"  # the older one counts last
-    value = platforms or environ.get(name, "")
-    if value and not any(each.startswith(GPU_PLATFORMS) for each in value.lower().split(",")):
+    older = environ.get("JAX_PLATFORM_NAME", "")  # counts only where the other is not set
+    if platforms and not _names_gpu(environ):
         return Cause(
-            f"{name}={value} keeps JAX off the GPU",
-            f"unset {name}, or say --platform cpu if the CPU is what you want",
+            f"JAX_PLATFORMS={platforms} keeps JAX off the GPU",
+            "unset JAX_PLATFORMS, or say --platform cpu if the CPU is what you want",
+        )
+    if older and not platforms and not older.lower().startswith(GPU_PLATFORMS):
+        return Cause(
+            f"JAX_PLATFORM_NAME={older} keeps JAX off the GPU",
+            "unset JAX_PLATFORM_NAME, or say --platform cpu if the CPU is what you want",
         )
     # CDI sets NVIDIA_VISIBLE_DEVICES=void itself, beside the device nodes it brings in.
     shown = environ.get("NVIDIA_VISIBLE_DEVICES")
