@@ -162,6 +162,8 @@ def test_flags_in_effect(facts: Facts, measure: Callable[..., None]) -> None:
         raise checks.Inconclusive(
             f"no program can be compiled: JAX does not start: {facts.started.error}"
         )
+    if Path(os.environ.get("XLA_FLAGS", "") or "/").is_file():
+        raise checks.Inconclusive("XLA_FLAGS names a file, which is not looked at", FROM_FILE)
     effective = flags.effective(os.environ, checks.CHILD_S)
     if effective.late:
         raise checks.late("a compile of a tiny program", checks.CHILD_S)
