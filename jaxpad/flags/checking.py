@@ -78,7 +78,7 @@ def unknown(name: str) -> str:
     return words + (did_you_mean(name, known) or "; remove it, or give it a jaxlib range")
 
 
-# Source: the comment that XLA's debug_options_flags.cc left beside the command buffers' flag.
+# What took a removed flag's place, where that is known.
 _SUCCESSORS = {"xla_gpu_graph_level": "xla_gpu_enable_command_buffer"}
 
 
