@@ -13,19 +13,29 @@ from jaxpad import checks, flags, profiles
 from jaxpad.core import host
 from jaxpad.doctor import model
 from jaxpad.machine import devices
-from jaxpad.machine.facts import Facts
+from jaxpad.machine.facts import Facts, is_url
 
+FROM_FILE = "put the flags themselves into XLA_FLAGS to have them judged"
 MATCHING = (
     "install one matching set: pip install --require-hashes -r requirements/cpu.txt, "
     "or cuda12.txt where there is a GPU"
 )
 ALLOCATORS = ("default", "platform", "bfc", "cuda_async", "vmm", "address")
+_FALSE = ("0", "false", "False")
 MEMORY_FRACTION = ("XLA_CLIENT_MEM_FRACTION", "XLA_PYTHON_CLIENT_MEM_FRACTION")
 
 
 def test_jax_starts(facts: Facts) -> None:
-    """JAX starts in this environment."""
+    """JAX starts in this environment, and no variable changes what it does."""
+    if facts.steered:
+        raise checks.Failed(
+            f"{facts.steered} changes what JAX does: the checks would judge another JAX",
+            "unset " + " ".join(each.partition("=")[0] for each in facts.steered.split(", ")),
+        )
     error = facts.started.error
+    if error and facts.expected.platform == "gpu" and "Unable to initialize backend" in error:
+        cause = facts.fallback()
+        raise checks.Failed(f"JAX does not start: {cause.reason}", cause.remedy)
     if error:
         raise checks.Failed(f"JAX does not start: {error}", _start_remedy(error))
 
@@ -51,6 +61,9 @@ def test_versions_match(facts: Facts, measure: Callable[..., None]) -> None:
         words = ", ".join(f"{name} {version}" for name, version in odd.items())
         found = f"{words} beside jaxlib {jaxlib}"
         raise checks.Failed(found, MATCHING)
+    half = devices.half_plugin(facts.packages)
+    if half:
+        raise checks.Failed(half.reason, half.remedy)
 
 
 def test_driver_recent(facts: Facts, measure: Callable[..., None]) -> None:
@@ -84,6 +97,7 @@ def test_memory_settings(measure: Callable[..., None]) -> None:
         raise checks.Failed(
             f"{' and '.join(fractions)} are both set, and JAX refuses that", f"unset {fractions[1]}"
         )
+    _check_preallocate(os.environ.get("XLA_PYTHON_CLIENT_PREALLOCATE", ""))
     for name in fractions:
         _check_fraction(name, os.environ[name])
     allocator = os.environ.get("XLA_PYTHON_CLIENT_ALLOCATOR", "default").lower()
@@ -91,6 +105,16 @@ def test_memory_settings(measure: Callable[..., None]) -> None:
         known = ", ".join(ALLOCATORS)
         raise checks.Failed(
             f"XLA_PYTHON_CLIENT_ALLOCATOR={allocator} is not one of {known}", "correct or unset it"
+        )
+
+
+def _check_preallocate(text: str) -> None:
+    """JAX takes every word but three for true (jaxlib's xla_client.py)."""
+    if text.strip().lower() in ("false", "off", "no", "n", "f", "0") and text not in _FALSE:
+        raise checks.Failed(
+            f"XLA_PYTHON_CLIENT_PREALLOCATE={text} is true to JAX, which knows only "
+            f"{', '.join(_FALSE)} as false: the memory is preallocated",
+            "XLA_PYTHON_CLIENT_PREALLOCATE=false",
         )
 
 
@@ -108,10 +132,12 @@ def test_flags_not_cut() -> None:
     parsed = profiles.parse(os.environ.get("XLA_FLAGS", ""))
     if parsed.file is not None:
         found = f"XLA_FLAGS is {parsed.file!r}, which XLA takes for the path of a file of flags"
+        if Path(parsed.file).is_file():
+            raise checks.Inconclusive(f"{found}: they are in force, and not looked at", FROM_FILE)
         raise checks.Failed(found, "put the flags themselves into XLA_FLAGS, each with its dashes")
     if parsed.dropped:
         found = f"XLA stops at {parsed.stray!r} in XLA_FLAGS and drops the rest: {parsed.dropped}"
-        raise checks.Failed(found, f"remove {parsed.stray!r}, or give it the dashes of a flag")
+        raise checks.Failed(found, flags.stray_remedy(parsed))
 
 
 def test_flags_accepted() -> None:
@@ -136,6 +162,8 @@ def test_flags_in_effect(facts: Facts, measure: Callable[..., None]) -> None:
         raise checks.Inconclusive(
             f"no program can be compiled: JAX does not start: {facts.started.error}"
         )
+    if Path(os.environ.get("XLA_FLAGS", "") or "/").is_file():
+        raise checks.Inconclusive("XLA_FLAGS names a file, which is not looked at", FROM_FILE)
     effective = flags.effective(os.environ, checks.CHILD_S)
     if effective.late:
         raise checks.late("a compile of a tiny program", checks.CHILD_S)
@@ -149,6 +177,11 @@ def test_flags_in_effect(facts: Facts, measure: Callable[..., None]) -> None:
 def test_cache_writable(facts: Facts, measure: Callable[..., None]) -> None:
     """JAX's compilation cache can be written: else every process compiles everything again."""
     measure("compilation cache", facts.cache)
+    if is_url(facts.cache):
+        raise checks.Inconclusive(
+            f"the compilation cache {facts.cache} is no local folder, and is not tried here",
+            "look after a run of your own whether programs are there; JAX needs etils for it",
+        )
     if facts.cache_problem:
         raise checks.Failed(
             f"the compilation cache {facts.cache} cannot be written: {facts.cache_problem}",

@@ -113,6 +113,25 @@ def test_cdi_node_of_another_name_on_the_host(machine: Machine) -> None:
     assert machine.ask("cdi").verdict == "pass"
 
 
+@pytest.mark.parametrize("nodes", ["hostPath first", "path first"])
+def test_cdi_fields_in_any_order(machine: Machine, nodes: str) -> None:
+    machine.write("run/nvidia/driver/dev/nvidia9")
+    fields = ["hostPath: /run/nvidia/driver/dev/nvidia9", "path: /dev/nvidia9"]
+    first, second = fields if nodes == "hostPath first" else fields[::-1]
+    text = f"kind: nvidia.com/gpu\ndeviceNodes:\n  - {first}\n    permissions: rw\n    {second}\n"
+    machine.write("etc/cdi/nvidia.yaml", text)
+    assert machine.ask("cdi").verdict == "pass"
+
+
+def test_rootless_docker_sets_no_cgroups(machine: Machine) -> None:
+    machine.toolkit()
+    machine.docker(SecurityOptions=["name=rootless"])
+    found = machine.ask("gpu access")
+    assert (found.verdict, "no-cgroups" in found.remedy) == ("inconclusive", True)
+    machine.write("etc/nvidia-container-runtime/config.toml", "no-cgroups = true\n")
+    assert machine.ask("gpu access").verdict == "pass"
+
+
 def test_cdi_wanted_by_podman_alone(machine: Machine) -> None:
     machine.docker()
     assert machine.ask("cdi").verdict == "not applicable"

@@ -175,3 +175,36 @@ def _write(folder: Path, name: str, value: str, stem: str = "mine", more: str = 
         f'why = "w"\nsource = "https://example.org"\n{more}\n'
     )
     return path
+
+
+@pytest.mark.parametrize(
+    ("text", "word"),
+    [
+        ("--xla_gpu_enable_triton_gemm false", "--xla_gpu_enable_triton_gemm=false"),
+        ("--xla_gpu_autotune_level=0 xla_gpu_ftz=true", "--xla_gpu_ftz=true"),
+        ("--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1", ""),
+        ("--xla_gpu_autotune_level=0 # x --xla_gpu_ftz=true", ""),
+    ],
+)
+def test_stray_remedy_is_taken_by_xla(text: str, word: str) -> None:
+    parsed = profiles.parse(text)
+    remedy = flags.stray_remedy(parsed)
+    if not word:
+        assert remedy == f"remove {parsed.stray!r}"
+        return
+    assert remedy.startswith(f"write {word}: ")
+    assert flags.accept(word).ok
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("xla_gpu_autotune_level", "needs a value here, joined by '='"),
+        ("xla_gpu_graph_level", "removed after jaxlib 0.6.2; use xla_gpu_enable_command_buffer"),
+        ("xla_gpu_enable_triton_softmax_fusion", "removed after jaxlib 0.4.38; drop it"),
+        ("xla_gpu_enable_async_all_gather", "removed before 0.4.38; drop it"),
+    ],
+)
+def test_unknown_says_what_became_of_it(name: str, words: str) -> None:
+    assert words in flags.unknown(name)
+    assert "did you mean" not in flags.unknown(name)

@@ -12,7 +12,7 @@ import pytest
 
 from helpers import environ
 from jaxpad import flags
-from jaxpad.flags import Effective, Status
+from jaxpad.flags import Effective, FlagInEffect, Status
 from jaxpad.flags.in_effect import Expected, extra, judge, with_dump
 from jaxpad.flags.schema import agrees
 from jaxpad.profiles import missing, parse
@@ -155,3 +155,8 @@ def test_extra_option() -> None:
     told = Effective(extra={"b": "9"})
     assert not told.ok
     assert told.message == "b is 9, which no flag asks for"
+
+
+def test_flag_that_jax_overrides_names_who() -> None:
+    lost = FlagInEffect("xla_gpu_cuda_data_dir", "/x", Status.NOT_IN_EFFECT, "/x", "None")
+    assert "CUDA_ROOT" in Effective(flags=(lost,)).message

@@ -222,6 +222,7 @@ def changed(old: str, new: str) -> str:
         (changed("width = 16\nsource", "width = 16\n#"), "[pcie]: source is missing"),
         (changed('"edited by hand"', '"upstream"'), "[target]: origin is 'upstream', expected"),
         (changed("core_count = 58", ""), "[target]: core_count is missing; XLA needs it"),
+        (changed("core_count = 58", "core_count = 0"), "core_count is 0; expected a finite"),
         (changed("core_count = 58", "core_count = 5.8"), "core_count is a number, expected a who"),
         (changed('"NONE"', '"SOME"'), "[target]: feature_extension is 'SOME', expected NONE,"),
         (changed("[target.edited]", "[target.edit]"), "[target]: unknown key 'edit'; did you mean"),

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from jaxpad.clusters import kube_follow
 from jaxpad.clusters.kube_collect import last_line, standing
 from jaxpad.clusters.kube_follow import Followed, Patience, Pod, Refused, judge, parse, reasons
 from jaxpad.clusters.kube_manifests import SLACK_S
@@ -74,6 +75,47 @@ def test_scheduler_is_asked_before_the_container_waits() -> None:
     waiting = {"state": {"waiting": {"reason": "PodInitializing"}}}
     told = parse(listed(item(containerStatuses=[waiting])))[0].why
     assert told == "PodInitializing"
+
+
+ENVOY = {"name": "istio-proxy", "state": {"terminated": {"exitCode": 0, "reason": "Completed"}}}
+
+
+def ours(**state: Any) -> dict[str, Any]:
+    return {"name": "jaxpad", "state": state}
+
+
+@pytest.mark.parametrize(
+    ("phase", "statuses", "words"),
+    [
+        ("Failed", [ENVOY, ours(terminated={"exitCode": 137, "reason": "OOMKilled"})], "137, OOM"),
+        ("Pending", [ENVOY, ours(waiting={"reason": "ImagePullBackOff"})], "ImagePullBackOff"),
+        (
+            "Failed",
+            [ours(terminated={"exitCode": 128, "reason": "StartError", "message": "no driver"})],
+            "exit code 128, StartError: no driver",
+        ),
+    ],
+)
+def test_our_container(phase: str, statuses: list[dict[str, Any]], words: str) -> None:
+    """Not the first, which a mesh may have put there; with what the runtime says."""
+    found = parse(listed(item(phase=phase, containerStatuses=statuses)))[0]
+    assert words in found.why
+    assert found.pulling == (phase == "Pending")
+
+
+def test_event_of_a_pod_that_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+    told = "FailedCreatePodSandBox: no runtime"
+
+    def events(_: object, name: str) -> tuple[str, ...]:
+        asked.append(name)
+        return (told,)
+
+    monkeypatch.setattr(kube_follow, "_events", events)
+    ending = kube_follow.Ending(pod(), "still pending after 600 s: ContainerCreating")
+    pods: Any = None
+    found = kube_follow._with_reason(kube_follow.Kubectl(), pods, ending)
+    assert (asked, found.why) == (["p-0"], f"{ending.why}: {told}")
 
 
 def test_newest_warning_first() -> None:

@@ -76,6 +76,23 @@ def test_the_users_word_comes_first() -> None:
 
 
 @pytest.mark.parametrize(
+    ("inner", "outer", "launcher"),
+    [
+        (TORCHRUN, SLURM, "torchrun"),
+        (TORCHRUN, OPEN_MPI, "torchrun"),
+        (OPEN_MPI, SLURM, "Open MPI"),
+        (TORCHRUN, POD, "torchrun"),
+        (OPEN_MPI, POD, "Open MPI"),
+        (SLURM, POD, "slurm"),
+    ],
+)
+def test_innermost_launcher(inner: dict[str, str], outer: dict[str, str], launcher: str) -> None:
+    """What an outer launcher left behind is that of another process."""
+    place = find(outer | inner)
+    assert (place.launcher, place.rank) == (launcher, find(inner).rank)
+
+
+@pytest.mark.parametrize(
     ("environ", "word"),
     [
         ({}, "srun"),

@@ -16,7 +16,8 @@ from jaxpad.nvml import Driver
 NOTHING = GpuEvidence((), (), None)
 ON_BUS = GpuEvidence(("0000:3b:00.0",), (), None)
 WORKING = GpuEvidence(("0000:3b:00.0",), ("/dev/nvidia0",), "580.95.05")
-CUDA_PACKAGES = {"jax": "0.12.0.1", "jaxlib": "0.12.0.1", "jax-cuda12-plugin": "0.12.0.1"}
+CUDA_NAMES = ("jax", "jaxlib", "jax-cuda12-plugin", "jax-cuda12-pjrt")
+CUDA_PACKAGES = dict.fromkeys(CUDA_NAMES, "0.12.0.1")
 
 
 def pci_device(sysfs: Path, bus: str, vendor: str, kind: str) -> None:
@@ -77,6 +78,11 @@ def test_auto_leaves_the_users_setting() -> None:
     assert (asked.platform, devices.jax_platforms(asked)) == ("gpu", {})
 
 
+def test_gpu_asked_sets_nothing() -> None:
+    """Else JAX raises, and names a variable that the user never set."""
+    assert devices.jax_platforms(devices.expect("gpu", {}, WORKING, Driver())) == {}
+
+
 def test_unknown_platform_refused() -> None:
     with pytest.raises(UsageError, match="unknown platform 'tpu': expected auto, gpu or cpu"):
         devices.expect("tpu", {}, NOTHING, Driver())
@@ -84,6 +90,26 @@ def test_unknown_platform_refused() -> None:
 
 CUDA_ERROR = "RuntimeError: cuInit(0) failed: CUDA_ERROR_UNKNOWN"
 NO_CUDNN = "RuntimeError: Unable to load cuDNN. Is it installed?"
+NO_DEVICE = "RuntimeError: cuInit(0) failed: error 100: CUDA_ERROR_NO_DEVICE"
+FABRIC = "RuntimeError: cuInit(0) failed: CUDA_ERROR_SYSTEM_NOT_READY"
+COMPAT = "RuntimeError: cuInit(0) failed: CUDA_ERROR_COMPAT_NOT_SUPPORTED_ON_DEVICE"
+VERSIONS = """Version JAX was built against: 120304
+Minimum supported: 120103
+Installed version: 120002
+"""
+OUTDATED = f"Traceback (most):\nRuntimeError: Outdated cuBLAS installation found.\n{VERSIONS}"
+ISSUES = (
+    "RuntimeError: Unable to use CUDA because of the following issues with CUDA components:\n"
+    f"Outdated cuDNN installation found.\n{VERSIONS}"
+)
+CLASSIC = (
+    "W1122 xla_bridge.py:1] CUDA backend failed to initialize: Found CUDA version 12010, but "
+    "JAX was built against version 12020, which is newer."
+)
+CU_INIT = "E1122 cuda_driver.cc:1] failed call to cuInit: CUDA_ERROR_UNKNOWN: unknown error"
+VISIBLE = "CUDA_VISIBLE_DEVICES"
+OLDER = {"LD_LIBRARY_PATH": "/opt/x:/usr/local/cuda-12.2/lib64"}
+NO_PJRT = dict.fromkeys(CUDA_NAMES[:3], "0.12.0.1")
 OTHER_JAXLIB = CUDA_PACKAGES | {"jaxlib": "0.10.2"}
 NO_PLUGIN = {"jax": "0.12.0.1", "jaxlib": "0.12.0.1"}
 
@@ -102,6 +128,21 @@ NO_PLUGIN = {"jax": "0.12.0.1", "jaxlib": "0.12.0.1"}
         ({}, WORKING, CUDA_PACKAGES, CUDA_ERROR, "CUDA_ERROR_UNKNOWN", "nvidia-smi"),
         ({}, WORKING, CUDA_PACKAGES, NO_CUDNN, "cuDNN", "install"),
         ({}, WORKING, CUDA_PACKAGES, "", "JAX gave no reason", "--platform cpu"),
+        ({"JAX_PLATFORM_NAME": "cpu"}, WORKING, CUDA_PACKAGES, "", "keeps JAX", "unset JAX_PLATF"),
+        ({VISIBLE: "NoDevFiles"}, WORKING, CUDA_PACKAGES, NO_DEVICE, "NoDevFiles hides", "--gres"),
+        ({VISIBLE: "-1,0"}, WORKING, CUDA_PACKAGES, NO_DEVICE, "hides every GPU", "unset CUDA_"),
+        ({VISIBLE: "MIG-1a2b"}, WORKING, CUDA_PACKAGES, NO_DEVICE, "NO_DEVICE", "MIG-1a2b names"),
+        ({VISIBLE: "0"}, WORKING, CUDA_PACKAGES, CUDA_ERROR, "UNKNOWN", "nvidia-smi"),
+        ({}, WORKING, CUDA_PACKAGES, NO_DEVICE, "NO_DEVICE", "--gpus all"),
+        ({}, WORKING, CUDA_PACKAGES, FABRIC, "NOT_READY", "nvidia-fabricmanager"),
+        ({}, WORKING, CUDA_PACKAGES, COMPAT, "COMPAT", "cuda-compat"),
+        (OLDER, WORKING, CUDA_PACKAGES, NO_CUDNN, "cuDNN", "unset LD_LIBRARY_PATH"),
+        (OLDER, WORKING, CUDA_PACKAGES, OUTDATED, "120304", "unset LD_LIBRARY_PATH"),
+        ({}, WORKING, CUDA_PACKAGES, OUTDATED, "Installed version: 120002", "brings cuBLAS"),
+        ({}, WORKING, CUDA_PACKAGES, ISSUES, "Outdated cuDNN", "brings cuDNN"),
+        ({}, WORKING, CUDA_PACKAGES, CLASSIC, "12020", "update the driver"),
+        ({}, WORKING, CUDA_PACKAGES, CU_INIT, "failed call to cuInit", "nvidia-smi"),
+        ({}, WORKING, NO_PJRT, "", "jax-cuda12-pjrt is missing", "pip install jax-cuda12-pjrt==0"),
     ],
 )
 def test_fallback_cause_named(

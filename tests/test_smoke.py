@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import signal
 import subprocess
@@ -95,6 +96,8 @@ def test_flags_that_are_a_path(tmp_path: Path) -> None:
     flags = tmp_path / "flags.txt"
     flags.write_text("--xla_gpu_autotune_level=0\n")
     run = smoke(tmp_path, "-k", "flags_not_cut", XLA_FLAGS=str(flags))
+    assert run.verdicts()["test_flags_not_cut"] == "inconclusive", "JAX reads the file"
+    run = smoke(tmp_path, "-k", "flags_not_cut", XLA_FLAGS=str(tmp_path / "none"))
     assert run.code == 1
     assert "the path of a file" in run.check("test_flags_not_cut")["reason"]
 
@@ -120,6 +123,62 @@ def test_profile_in_force(tmp_path: Path) -> None:
 def unshared(mount: str) -> list[str]:
     """Runs a command after `mount` in a mount namespace of its own."""
     return ["unshare", "--mount", "sh", "-euc", f'{mount}; exec "$@"', "sh"]
+
+
+@pytest.mark.parametrize(
+    "setting",
+    [
+        "JAX_DISABLE_JIT=1",
+        "JAX_DEBUG_NANS=true",
+        "JAX_ENABLE_X64=1",
+        "JAX_NUM_CPU_DEVICES=4",
+        "JAX_PLATFORMS=tpu",
+        "JAXTYPING_DISABLE=1",
+        "PYTHONOPTIMIZE=1",
+    ],
+)
+def test_variable_is_the_one_cause(tmp_path: Path, setting: str) -> None:
+    name, _, value = setting.partition("=")
+    run = smoke(tmp_path, "-k", "jax_starts or arrays", **{name: value})
+    assert run.check("test_jax_starts")["remedy"] == f"unset {name}"
+    assert set(run.verdicts("test_arrays").values()) == {"inconclusive"}
+    assert list(run.verdicts().values()).count("fail") == 1
+    assert setting in run.check("test_item_assignment")["reason"]
+    assert "Traceback" not in run.stderr
+
+
+def test_variables_that_change_nothing(tmp_path: Path) -> None:
+    plain = {"JAX_DISABLE_JIT": "0", "JAX_ENABLE_X64": "false", "PYTEST_PLUGINS": "no_such_plugin"}
+    assert smoke(tmp_path, "-k", "jax_starts or item_assignment", **plain).code == 0
+
+
+@pytest.mark.parametrize(
+    ("value", "verdict"), [("FALSE", "fail"), ("off", "fail"), ("no", "fail"), ("false", "pass")]
+)
+def test_preallocate_as_jax_reads_it(tmp_path: Path, value: str, verdict: str) -> None:
+    run = smoke(tmp_path, "-k", "memory_settings", XLA_PYTHON_CLIENT_PREALLOCATE=value)
+    assert run.verdicts()["test_memory_settings"] == verdict
+
+
+def test_cache_that_is_a_url(tmp_path: Path) -> None:
+    run = smoke(tmp_path, "-k", "cache_writable", JAX_COMPILATION_CACHE_DIR="gs://bucket/cache")
+    assert run.verdicts()["test_cache_writable"] == "inconclusive"
+    assert not (HOME / "gs:").exists()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="a mount namespace of its own needs root")
+@pytest.mark.parametrize("platform", ["auto", "gpu"])
+def test_gpu_asked_for_tells_the_same_cause(tmp_path: Path, platform: str) -> None:
+    """JAX looks at the real /dev, so the nodes are laid into one of the run's own."""
+    lay = "mount --rbind /dev /mnt && mount -t tmpfs tmpfs /dev && touch /dev/nvidia0 && "
+    lay += "for n in null zero urandom random; do touch /dev/$n; "
+    lay += "mount --bind /mnt/$n /dev/$n; done; mkdir /dev/shm"
+    options = ("--platform", platform, "-k", "jax_starts or platform_expected or item_assignment")
+    run = smoke(tmp_path, *options, wrap=unshared(lay))
+    assert run.verdicts()["test_jax_starts"] == "pass", run.stderr
+    assert "the CUDA plugin could not start" in run.check("test_platform_expected")["reason"]
+    assert run.verdicts()["test_item_assignment"] == "pass"
+    assert "Traceback" not in run.stderr
 
 
 def test_cache_without_space(tmp_path: Path) -> None:

@@ -206,8 +206,11 @@ def _ending(item: Mapping[str, Any]) -> str:
         return disrupted
     ended = _at(_container(item), "state", "terminated")
     code, reason = ended.get("exitCode"), _text(ended, "reason")
+    if not isinstance(code, int):
+        return ""
     signal = " (out of memory: it may use what its limit says)" if reason == "OOMKilled" else ""
-    return f"exit code {code}, {brief_message(reason, 80)}{signal}" if isinstance(code, int) else ""
+    told = _joined(brief_message(reason, 80), _text(ended, "message"))  # the runtime's own words
+    return f"exit code {code}, {told}{signal}"
 
 
 def _waiting(item: Mapping[str, Any]) -> str:
@@ -226,10 +229,12 @@ def _condition(item: Mapping[str, Any], kind: str, value: str) -> str:
 
 
 def _container(item: Mapping[str, Any]) -> Mapping[str, Any]:
-    """The status of the pod's only container."""
+    """The status of our container: a cluster may put others beside it."""
     statuses = _at(item, "status").get("containerStatuses")
-    first = statuses[0] if isinstance(statuses, list) and statuses else {}
-    return first if isinstance(first, dict) else {}
+    found = [one for one in statuses if isinstance(one, dict)] if isinstance(statuses, list) else []
+    ours = (one for one in found if one.get("name") == CONTAINER)
+    unnamed = (one for one in found if "name" not in one)
+    return next(ours, None) or next(unnamed, {})
 
 
 def _joined(reason: str, message: str) -> str:
@@ -372,10 +377,12 @@ def _step(left: dict[int, Followed], seen: dict[int, Pod], patience: Patience) -
 
 
 def _with_reason(kube: Kubectl, pods: Pods, ending: Ending) -> Ending:
-    """A pod that was never made says nothing itself: the events of its job may."""
-    if ending.pod is not None:
+    """A pod that was never made, or never ran, says little itself: its newest event may."""
+    if ending.pod is not None and ending.spoke:
         return ending
-    told = _events(kube, pods.name)
+    told = _events(kube, ending.pod.name if ending.pod else pods.name)
+    if told and told[0] in ending.why:
+        return ending
     return replace(ending, why=f"{ending.why}: {told[0]}") if told else ending
 
 

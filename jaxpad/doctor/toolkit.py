@@ -26,10 +26,7 @@ from jaxpad.doctor.model import Answer, Host, failed, inconclusive, not_applicab
 KIND = "nvidia.com/gpu"
 FOLDERS = ("etc/cdi", "var/run/cdi", "run/cdi")
 _KIND = re.compile(r"""^kind:\s*["']?([^\s"']+)""", re.MULTILINE)
-_NODE = re.compile(
-    r"""^\s*-?\s*path:\s*["']?(/dev/[^\s"']+)["']?[ ]*(?:\n\s*hostPath:\s*["']?([^\s"']+))?""",
-    re.MULTILINE,
-)
+_ENTRY = re.compile(r"^\s*(?:-\s*)?(hostPath|path):\s*[\"']?([^\s\"']+)")
 _HOST_PATH = re.compile(r"""hostPath:\s*["']?([^\s"']+)""")
 _LIBRARY = re.compile(r"/lib(?:cuda|nvidia-[\w-]+)\.so\.(\d{3,}\.\d+(?:\.\d+)?)$")
 
@@ -74,8 +71,20 @@ def _spec(file: Path) -> Spec | None:
 
 def _yaml(text: str) -> tuple[str | None, list[str], list[str]]:
     kind = _KIND.search(text)
-    nodes = [on_host or path for path, on_host in _NODE.findall(text)]
-    return kind and kind[1], nodes, _HOST_PATH.findall(text)
+    return kind and kind[1], list(_yaml_nodes(text)), _HOST_PATH.findall(text)
+
+
+def _yaml_nodes(text: str) -> Iterator[str]:
+    """Where each device node is on the host; the fields of an entry come in any order."""
+    entry: dict[str, str] = {}
+    for line in [*text.splitlines(), "- end"]:
+        if line.lstrip().startswith("-") and entry:
+            if entry.get("path", "").startswith("/dev/"):
+                yield entry.get("hostPath") or entry["path"]
+            entry = {}
+        found = _ENTRY.match(line)
+        if found:
+            entry[found[1]] = found[2]
 
 
 def _json(text: str) -> tuple[str | None, list[str], list[str]]:
@@ -202,7 +211,31 @@ def ways(host: Host) -> Answer:
     words = "; ".join(f"{name}: {way or NO_WAY}" for name, way in found.items())
     if None in found.values():
         return failed(words, _remedy(found))
+    if found.get("docker") == GPUS and _keeps_cgroups(host):
+        return inconclusive(f"{words}; docker is rootless and may set no cgroups", NO_CGROUPS)
     return inconclusive(words, CONFIGURE) if BY_HAND in found.values() else passed(words)
+
+
+NO_CGROUPS = (
+    "sudo nvidia-ctk config --set nvidia-container-cli.no-cgroups --in-place, or take GPUs "
+    "through CDI"
+)
+_CONFIG = "etc/nvidia-container-runtime/config.toml"
+
+
+def _keeps_cgroups(host: Host) -> bool:
+    """Docker is rootless and the toolkit is not told so: then its hook fails on the cgroups.
+
+    https://github.com/NVIDIA/nvidia-container-toolkit/issues/85
+    """
+    options = docker(host).info.get("SecurityOptions") or ()
+    if not any("rootless" in str(option) for option in options):
+        return False
+    try:
+        text = (host.root / _CONFIG).read_text(encoding="utf-8")
+    except (OSError, ValueError):
+        return True
+    return re.search(r"^\s*no-cgroups\s*=\s*true", text, re.MULTILINE) is None
 
 
 def _remedy(found: dict[str, str | None]) -> str:

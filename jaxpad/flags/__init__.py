@@ -10,7 +10,7 @@ from jaxpad.core.later import later
 
 if TYPE_CHECKING:
     from jaxpad.core.text import nearest
-    from jaxpad.flags.checking import Acceptance, accept, check, unknown
+    from jaxpad.flags.checking import Acceptance, accept, check, stray_remedy, unknown
     from jaxpad.flags.in_effect import Effective, FlagInEffect, Status, effective
     from jaxpad.flags.installed import (
         Option,
@@ -45,6 +45,7 @@ __all__ = [
     "plugin_library",
     "read",
     "spellings",
+    "stray_remedy",
     "tested",
     "unknown",
     "without_notices",
@@ -71,6 +72,7 @@ _LATER = {
     "plugin_library": ".installed",
     "read": ".parser",
     "spellings": ".installed",
+    "stray_remedy": ".checking",
     "tested": ".releases",
     "unknown": ".checking",
     "without_notices": ".parser",

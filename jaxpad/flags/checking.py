@@ -5,12 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import NoReturn
 
+from packaging.version import Version
+
 from jaxpad.core.results import UsageError
 from jaxpad.flags.installed import Option, catalogue, spellings
 from jaxpad.flags.parser import Reading, complaint, read, unknown_flags
-from jaxpad.flags.releases import history, known_by
+from jaxpad.flags.releases import history, known_by, tested
 from jaxpad.flags.schema import agrees, jaxlib_version
-from jaxpad.profiles import Flag, Profile, did_you_mean, listed, parse, select
+from jaxpad.profiles import Flag, Parsed, Profile, did_you_mean, listed, parse, select
 
 _EXPECTED = {
     "bool": "true or false",
@@ -59,11 +61,42 @@ def _refuse(layer: Profile, flag: Flag, reading: Reading) -> NoReturn:
 
 
 def unknown(name: str) -> str:
-    """What to say of a flag this jaxlib does not know: who knew it, the nearest names."""
+    """What to say of a flag this jaxlib does not know: who knew it, the nearest names.
+
+    XLA says "unknown", too, of a flag it knows that came without the value it needs.
+    """
     version = jaxlib_version()
     known = {*catalogue(), *(old for old, releases in history().items() if version in releases)}
-    hint = did_you_mean(name, known) or "; remove it, or give it a jaxlib range"
-    return f"jaxlib {version} does not know {name} ({known_by(name)}){hint}"
+    if name in known:
+        return f"{name} needs a value here, joined by '=': --{name}={_expected(name) or 'VALUE'}"
+    words = f"jaxlib {version} does not know {name} ({known_by(name)})"
+    releases = [each for each in history().get(name, ()) if Version(each) < Version(version)]
+    if releases and version not in history()[name]:
+        return f"{words}: it was removed after jaxlib {releases[-1]}; {_instead(name)}"
+    if name in history() and not history()[name]:
+        return f"{words}: it was removed before {tested()[0]}; drop it"
+    return words + (did_you_mean(name, known) or "; remove it, or give it a jaxlib range")
+
+
+# What took a removed flag's place, where that is known.
+_SUCCESSORS = {"xla_gpu_graph_level": "xla_gpu_enable_command_buffer"}
+
+
+def _instead(name: str) -> str:
+    successor = _SUCCESSORS.get(name)
+    return f"use {successor}" if successor else "drop it"
+
+
+def stray_remedy(parsed: Parsed) -> str:
+    """What mends the token at which XLA stops reading: what is proposed, XLA itself takes."""
+    stray = parsed.stray or ""
+    bare = parsed.flags[-1] if parsed.flags and parsed.flags[-1].value is None else None
+    tried = [f"{bare.word}={stray}"] if bare else []
+    tried += [] if stray.startswith("-") else [f"--{stray}"]
+    for word, reading in zip(tried, read(tried) if tried else (), strict=True):
+        if reading.ok and parse(word).flags:
+            return f"write {word}: " + ("a value is joined by '='" if bare else "it has no dashes")
+    return f"remove {stray!r}"
 
 
 def _expected(name: str) -> str:

@@ -291,4 +291,10 @@ def effective(environ: Mapping[str, str], timeout: float = 120) -> Effective:
 
 
 def _shown(flag: FlagInEffect) -> str:
-    return f" (the program was compiled with {flag.found!r})" if flag.expected else ""
+    found = f"the program was compiled with {flag.found!r}"
+    if flag.name == "xla_gpu_cuda_data_dir":  # jax/_src/compiler.py
+        found += (
+            ": JAX itself puts the path of NVIDIA's packages, or CUDA_ROOT, over it; drop the "
+            "flag, or set CUDA_ROOT"
+        )
+    return f" ({found})" if flag.expected else ""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable, Iterator, Mapping
 
 from jaxpad.core.text import listed
@@ -72,6 +73,9 @@ def target(table: Table) -> Target:
     for key in NEEDED:
         if key not in found.figures:
             table.refuse(f"{key} is missing; XLA needs it")
+        value = float(found.figures[key])
+        if not 0 < value < math.inf:
+            table.refuse(f"{key} is {value:g}; expected a finite number above 0")
     if table.text("origin") != found.origin:
         table.refuse(
             f"origin is {table.items['origin']!r}, expected 'upstream' and no [target.edited], "

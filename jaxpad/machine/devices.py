@@ -7,9 +7,11 @@ A fatal XLA flag, a wrong plugin or a hanging driver ends that child, not the ca
 from __future__ import annotations
 
 import json
+import re
 import traceback
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from jaxpad.core import child
@@ -170,16 +172,12 @@ def _names_gpu(environ: Mapping[str, str]) -> bool:
 
 
 def jax_platforms(expected: Expectation) -> dict[str, str]:
-    """The JAX_PLATFORMS to set for the checks: nothing where JAX is to choose itself.
+    """The JAX_PLATFORMS to set for the checks: nothing on a GPU, where JAX is to choose itself.
 
-    Under `auto` on a GPU machine the user's own setting stands, so that its effect shows.
-    `cpu` stays in the list beside a GPU, since checks make virtual CPU devices.
+    Named by us, a platform that fails would raise: JAX would name a variable that the user
+    never set. Left to itself JAX logs the cause and goes on, and the user's own setting shows.
     """
-    if expected.requested == "gpu":
-        return {"JAX_PLATFORMS": "cuda,cpu"}
-    if expected.platform == "cpu":
-        return {"JAX_PLATFORMS": "cpu"}
-    return {}
+    return {"JAX_PLATFORMS": "cpu"} if expected.platform == "cpu" else {}
 
 
 @dataclass(frozen=True)
@@ -200,35 +198,74 @@ def fallback(
     """Why JAX computes on the CPU although a GPU was expected; the first cause that fits."""
     return (
         _forbidden(environ, gpus)
+        or _hidden(environ, driver)
         or _no_plugin(packages)
+        or half_plugin(packages)
         or _other_version(packages)
         or _no_driver(gpus, driver)
-        or _refused(driver, started)
+        or _refused(environ, driver, started)
     )
 
 
 def _forbidden(environ: Mapping[str, str], gpus: GpuEvidence) -> Cause | None:
     platforms = environ.get("JAX_PLATFORMS")
+    older = environ.get("JAX_PLATFORM_NAME", "")  # counts only where the other is not set
     if platforms and not _names_gpu(environ):
         return Cause(
             f"JAX_PLATFORMS={platforms} keeps JAX off the GPU",
             "unset JAX_PLATFORMS, or say --platform cpu if the CPU is what you want",
         )
+    if older and not platforms and not older.lower().startswith(GPU_PLATFORMS):
+        return Cause(
+            f"JAX_PLATFORM_NAME={older} keeps JAX off the GPU",
+            "unset JAX_PLATFORM_NAME, or say --platform cpu if the CPU is what you want",
+        )
     # CDI sets NVIDIA_VISIBLE_DEVICES=void itself, beside the device nodes it brings in.
-    void = () if gpus.nodes else ("void", "none")
-    for name, hidden in (
-        ("CUDA_VISIBLE_DEVICES", ("", "-1")),
-        ("NVIDIA_VISIBLE_DEVICES", void),
-    ):
-        if environ.get(name) in hidden:
-            return Cause(f"{name}={environ[name]!r} hides every GPU", f"unset {name}")
+    shown = environ.get("NVIDIA_VISIBLE_DEVICES")
+    if shown in ("void", "none") and not gpus.nodes:
+        return Cause(
+            f"NVIDIA_VISIBLE_DEVICES={shown!r} hides every GPU", "unset NVIDIA_VISIBLE_DEVICES"
+        )
     return None
 
 
+def _hidden(environ: Mapping[str, str], driver: Driver) -> Cause | None:
+    """CUDA_VISIBLE_DEVICES leaves no GPU: CUDA stops at the first entry that names none."""
+    value = environ.get("CUDA_VISIBLE_DEVICES")
+    if value is None:
+        return None
+    first = value.split(",")[0].strip()
+    if first == "NoDevFiles":
+        words = f"CUDA_VISIBLE_DEVICES={value} hides every GPU: Slurm gave this job none"
+        return Cause(words, "ask Slurm for a GPU (--gres=gpu:1)")
+    if first.isdecimal() and (not driver.names or int(first) < len(driver.names)):
+        return None
+    if first.startswith(("GPU-", "MIG-")):
+        return None  # a UUID: whether there is such a GPU, the driver says
+    many = f": the driver counts {len(driver.names)}" if first.isdecimal() else ""
+    return Cause(f"CUDA_VISIBLE_DEVICES={value!r} hides every GPU{many}", _UNSET_VISIBLE)
+
+
+_UNSET_VISIBLE = "unset CUDA_VISIBLE_DEVICES"
+
+
 def _no_plugin(packages: Mapping[str, str]) -> Cause | None:
-    if any(name.endswith("-plugin") for name in packages):
+    if any(name in PLUGINS for name in packages):
         return None
     return Cause("this JAX has no CUDA plugin: only the CPU packages are installed", INSTALL)
+
+
+def half_plugin(packages: Mapping[str, str]) -> Cause | None:
+    """A CUDA plugin is two packages, and JAX passes over one alone without a word."""
+    for one in (name for name in PLUGINS if name in packages):
+        stem, _, half = one.rpartition("-")
+        other = f"{stem}-{'pjrt' if half == 'plugin' else 'plugin'}"
+        if other not in packages:
+            return Cause(
+                f"{other} is missing beside {one} {packages[one]}",
+                f"pip install {other}=={packages[one]}",
+            )
+    return None
 
 
 def _other_version(packages: Mapping[str, str]) -> Cause | None:
@@ -254,16 +291,92 @@ def _no_driver(gpus: GpuEvidence, driver: Driver) -> Cause | None:
     )
 
 
-def _refused(driver: Driver, started: Started) -> Cause:
+def _refused(environ: Mapping[str, str], driver: Driver, started: Started) -> Cause:
     """The driver is there and JAX could not use it: the plugin's own last error."""
-    errors = [line for line in started.log.splitlines() if "Error: " in line]
-    words = errors[-1].strip() if errors else "JAX gave no reason"
+    words = _plugin_words(f"{started.log}\n{started.error or ''}")
     nvml = f"; NVML says {driver.error}" if driver.error else ""
-    return Cause(f"the CUDA plugin could not start: {words}{nvml}", _driver_remedy(words))
+    reason = f"the CUDA plugin could not start: {words or 'JAX gave no reason'}{nvml}"
+    return Cause(reason, _driver_remedy(words, environ))
 
 
-def _driver_remedy(words: str) -> str:
-    if "Is it installed?" in words or "not found" in words:
+_ISSUES = "issues with CUDA components:"
+_CLASSIC = ("CUDA backend failed to initialize", "failed call to cuInit", _ISSUES)
+_LOG_LINE = re.compile(
+    r"An NVIDIA GPU may be|Traceback |During handling|The above exception| |[IWEF]\d{4} |\w+:\d{4}-"
+)
+_MOST_LINES = 9
+
+
+def _plugin_words(log: str) -> str:
+    """The plugin's last error with the lines that belong to it, on one line."""
+    lines = log.splitlines()
+    told = [at for at, line in enumerate(lines) if _is_error(line)]
+    if not told:
+        return ""
+    whole = [lines[told[-1]].strip()]
+    for line in lines[told[-1] + 1 :][:_MOST_LINES]:
+        if _LOG_LINE.match(line) or _is_error(line):
+            break
+        whole += [line.strip()] if line.strip() and line.strip() not in whole else []
+    return " ".join(whole)
+
+
+def _is_error(line: str) -> bool:
+    return "Error: " in line or any(sign in line for sign in _CLASSIC)
+
+
+_FABRIC = (
+    "start the fabric manager of the driver's own version (systemctl start "
+    "nvidia-fabricmanager), and see nvidia-smi -q -i 0 for the state of the fabric"
+)
+_COMPAT = (
+    "the cuda-compat library (libcuda.so of another driver) is found first: remove its folder "
+    "from LD_LIBRARY_PATH or uninstall cuda-compat; after an update of the driver, reboot"
+)
+_OLD_DRIVER = "update the driver, or install the packages of an older CUDA"
+_NO_NODES = (
+    "give this process a GPU: in a container --gpus all, in a Slurm job --gres=gpu:1; "
+    "nvidia-smi -L lists what the driver sees"
+)
+# What the driver or the plugin says, and what mends it; the first that is found counts.
+_SIGNS: tuple[tuple[tuple[str, ...], str], ...] = (
+    (("CUDA_ERROR_SYSTEM_NOT_READY", "system not yet initialized", "error 802"), _FABRIC),
+    (
+        (
+            "CUDA_ERROR_COMPAT_NOT_SUPPORTED",
+            "forward compatibility was attempted",
+            "CUDA_ERROR_SYSTEM_DRIVER_MISMATCH",
+            "driver / cuda driver combination",
+        ),
+        _COMPAT,
+    ),
+    (
+        ("Found CUDA version", "CUDA_ERROR_INSUFFICIENT_DRIVER", "driver version is insufficient"),
+        _OLD_DRIVER,
+    ),
+    (("CUDA_ERROR_NO_DEVICE", "no CUDA-capable device"), _NO_NODES),
+)
+
+
+def _driver_remedy(words: str, environ: Mapping[str, str]) -> str:
+    if "CUDA_ERROR_NO_DEVICE" in words and environ.get("CUDA_VISIBLE_DEVICES"):
+        value = environ["CUDA_VISIBLE_DEVICES"]
+        return f"CUDA_VISIBLE_DEVICES={value} names no GPU here (nvidia-smi -L): {_UNSET_VISIBLE}"
+    found = (remedy for signs, remedy in _SIGNS if any(sign in words for sign in signs))
+    return next(found, "") or _library_remedy(words, environ)
+
+
+def _library_remedy(words: str, environ: Mapping[str, str]) -> str:
+    older = _cuda_folders(environ)
+    outdated = re.search(r"Outdated (\S+) installation", words)
+    if older and (outdated or _ISSUES in words or "Is it installed?" in words):
+        return (
+            f"LD_LIBRARY_PATH puts the CUDA of {older} before the installed packages: "
+            f"unset LD_LIBRARY_PATH; if that does not help, {INSTALL}"
+        )
+    if outdated:
+        return f"upgrade the package that brings {outdated[1]}, or {INSTALL}"
+    if _ISSUES in words or "Is it installed?" in words or "not found" in words:
         return INSTALL
     if "cuInit" in words or "CUDA_ERROR" in words:
         return (
@@ -271,6 +384,12 @@ def _driver_remedy(words: str) -> str:
             "the driver or reboot, and in a container check --gpus and the container toolkit"
         )
     return "read test_environment's output; `--platform cpu` tests JAX without the GPU"
+
+
+def _cuda_folders(environ: Mapping[str, str]) -> str:
+    """The folders in LD_LIBRARY_PATH that hold a CUDA by their name or content."""
+    folders = filter(None, environ.get("LD_LIBRARY_PATH", "").split(":"))
+    return ", ".join(x for x in folders if "cuda" in x.lower() or any(Path(x).glob("libcu*.so*")))
 
 
 if __name__ == "__main__":

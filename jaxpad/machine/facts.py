@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -26,7 +27,16 @@ from jaxpad.machine.devices import Cause, Expectation, Started
 from jaxpad.nvml import CudaDevice, Driver, Match, Reading, Snapshot
 
 FACTS = "JAXPAD_FACTS"  # path of the JSON file, for the children
-STEERING = ("CUDA_", "JAX_", "JAXPAD_", "NCCL_", "NVIDIA_VISIBLE", "TF_", "XLA_")
+STEERING = (
+    "CUDA_",
+    "JAX",  # jaxtyping's, too
+    "LD_LIBRARY_PATH",
+    "NCCL_",
+    "NVIDIA_VISIBLE",
+    "PYTHONOPTIMIZE",
+    "TF_",
+    "XLA_",
+)
 NVML_LIMIT = 30.0  # seconds: a healthy driver answers in one
 
 
@@ -58,8 +68,46 @@ class Facts:
             self.asked_environ, self.gpus, self.driver, self.packages, self.started
         )
 
+    @property
+    def steered(self) -> str:
+        """The variables that make JAX another than the one tested here; empty: none."""
+        names = [name for name, plain in _PLAIN.items() if _told(self.asked_environ, name, plain)]
+        if self.expected.platform == "cpu" and self.expected.requested == "auto":
+            names += [x for x in _CHOOSING if _told(self.asked_environ, x, ("cpu",), "cpu,")]
+        return ", ".join(f"{name}={self.asked_environ[name]}" for name in names)
+
     def to_json(self) -> str:
         return json.dumps(dataclasses.asdict(self))
+
+
+_OFF = ("", "0", "false", "f", "no", "n", "off")
+_CHOOSING = ("JAX_PLATFORMS", "JAX_PLATFORM_NAME")
+# Variables that change what a program means, and the values with which they do not; the names
+# are those of jax/_src/config.py, jaxtyping and Python.
+_PLAIN = {
+    "JAX_DISABLE_JIT": _OFF,
+    "JAX_DEBUG_NANS": _OFF,
+    "JAX_DEBUG_INFS": _OFF,
+    "JAX_ENABLE_CHECKS": _OFF,
+    "JAX_CHECK_TRACER_LEAKS": _OFF,
+    "JAX_ENABLE_X64": _OFF,
+    "JAX_ENABLE_CUSTOM_PRNG": _OFF,
+    "JAX_NUMPY_DTYPE_PROMOTION": ("", "standard"),
+    "JAX_NUMPY_RANK_PROMOTION": ("", "allow"),
+    "JAX_DEFAULT_MATMUL_PRECISION": ("", "default"),
+    "JAX_DEFAULT_DTYPE_BITS": ("", "64"),
+    "JAX_DEFAULT_PRNG_IMPL": ("", "threefry2x32"),
+    "JAX_TRANSFER_GUARD": ("", "allow"),
+    "JAX_DISALLOW_MESH_CONTEXT_MANAGER": _OFF,
+    "JAX_NUM_CPU_DEVICES": ("", "-1"),
+    "JAXTYPING_DISABLE": _OFF,
+    "PYTHONOPTIMIZE": ("", "0"),
+}
+
+
+def _told(environ: Mapping[str, str], name: str, plain: Sequence[str], start: str = "\0") -> bool:
+    value = environ.get(name, "").lower()
+    return bool(value) and value not in plain and not value.startswith(start)
 
 
 def from_json(text: str) -> Facts:
@@ -99,8 +147,8 @@ def gather(
         gpus=gpus,
         driver=driver,
         packages=devices.installed(),
-        cache=str(cache),
-        cache_problem=host.unwritable(cache),
+        cache=cache,
+        cache_problem=None if is_url(cache) else host.unwritable(Path(cache)),
         profile=profile or profiles.in_force(environ),
         asked_environ=relevant(environ),
     )
@@ -123,11 +171,19 @@ def read_driver(environ: Mapping[str, str]) -> Driver:
         return Driver(error=f"NVML ended its process with code {done.code}")
 
 
-def cache_folder(environ: Mapping[str, str]) -> Path:
+def is_url(place: str) -> bool:
+    """Whether a cache is no local folder: gs://bucket/cache, s3://…, which JAX opens itself.
+
+    A Path makes one slash of two, so one is enough.
+    """
+    return re.match(r"[A-Za-z][A-Za-z0-9+.-]+:/", place) is not None
+
+
+def cache_folder(environ: Mapping[str, str]) -> str:
     """JAX's compilation cache: the user's own, else one of ours, kept apart by jaxlib version."""
     own = environ.get("JAX_COMPILATION_CACHE_DIR")
     version = devices.installed().get("jaxlib", "none")
-    return Path(own) if own else paths.user_cache() / f"jax-{version}"
+    return own or str(paths.user_cache() / f"jax-{version}")
 
 
 def start_jax(facts: Facts, environ: Mapping[str, str]) -> Facts:

@@ -37,7 +37,7 @@ class Place:
 
 
 def find(environ: Environ) -> Place:
-    """The first launcher whose variables are there.
+    """The innermost launcher whose variables are there: an outer one leaves its own behind.
 
     Raises UsageError, one sentence, where there is none or its variables do not fit.
     """
@@ -140,13 +140,14 @@ def _torchrun(environ: Environ) -> Place:
     )
 
 
-# By the variables that show a launcher; the user's own word first.
+# By the variables that show a launcher: the user's own word, then from the inside out. torchrun
+# and mpirun are started in a Slurm step, a Slurm step in a pod.
 _LAUNCHERS: dict[tuple[str, ...], Callable[[Environ], Place]] = {
     ("JAXPAD_PROCESS",): _by_hand,
+    ("RANK", "WORLD_SIZE", "LOCAL_RANK", "MASTER_PORT"): _torchrun,
+    ("OMPI_COMM_WORLD_RANK",): _open_mpi,
     ("SLURM_PROCID", "SLURM_STEP_NODELIST"): _slurm,
     ("JOB_COMPLETION_INDEX",): _kubernetes,
-    ("OMPI_COMM_WORLD_RANK",): _open_mpi,
-    ("RANK", "WORLD_SIZE", "LOCAL_RANK", "MASTER_PORT"): _torchrun,
 }
 
 

@@ -16,7 +16,7 @@ from jaxpad import checks
 from jaxpad.core import child, host, paths
 from jaxpad.core.results import CheckResult, Measurement, Verdict, overall
 from jaxpad.machine import devices
-from jaxpad.machine.facts import FACTS, Facts
+from jaxpad.machine.facts import FACTS, Facts, is_url
 from jaxpad.smoke.collection import Check
 
 # One pytest child: start it, follow its events, and say how it ended.
@@ -348,12 +348,13 @@ def for_file(environ: Mapping[str, str], facts: Path, file: str) -> dict[str, st
         added["XLA_PYTHON_CLIENT_PREALLOCATE"] = environ.get(
             "XLA_PYTHON_CLIENT_PREALLOCATE", "false"
         )
-    return {name: value for name, value in environ.items() if name != "PYTEST_ADDOPTS"} | added
+    foreign = ("PYTEST_ADDOPTS", "PYTEST_PLUGINS", "PYTHONOPTIMIZE")  # without asserts all pass
+    return {name: value for name, value in environ.items() if name not in foreign} | added
 
 
 def _cache(facts: Facts) -> dict[str, str]:
     """Every program is kept, however quick its compile; none if the folder is not writable."""
-    if facts.cache_problem:
+    if facts.cache_problem or is_url(facts.cache):
         return {"JAX_ENABLE_COMPILATION_CACHE": "false"}
     return {
         "JAX_COMPILATION_CACHE_DIR": facts.cache,

@@ -279,6 +279,14 @@ def _versions(facts: Facts | None) -> dict[str, Fact]:
     return versions | packages | {"driver": driver, "driver_cuda": cuda, "xla": xla}
 
 
+def _no_jax(facts: Facts) -> str:
+    """Why no check that computes can be answered, in a line; empty where they can."""
+    if facts.steered:
+        return f"{facts.steered} changes what JAX does"
+    error = facts.started.error
+    return f"JAX does not start here: {error.splitlines()[0]}" if error else ""
+
+
 def run(plan: Plan, watcher: Watcher | None = None) -> Report:
     """Run the plan and report on every one of its checks, also when a signal ends it early.
 
@@ -352,8 +360,8 @@ class _Run:
     def _results_of(
         self, checks: tuple[Check, ...], environ: dict[str, str], folder: Path, facts: Facts
     ) -> Iterator[CheckResult]:
-        if checks[0].needs_jax and facts.started.error:
-            reason = f"JAX does not start here: {facts.started.error}"
+        reason = _no_jax(facts) if checks[0].needs_jax else ""
+        if reason:
             remedy = "mend what test_environment.py::test_jax_starts names, then run again"
             yield from (unanswered(check, Verdict.INCONCLUSIVE, reason, remedy) for check in checks)
         else:
