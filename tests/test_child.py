@@ -171,7 +171,7 @@ def test_parent_is_killed(session: bool) -> None:
 
 
 ASKING = """
-from jaxpad.containers import workspace as containers
+from jaxpad.containers import engine as containers
 containers.follow(["sh", "-c", "trap 'echo asked > told; exit' TERM; echo 1; sleep 60 & wait"])
 """
 

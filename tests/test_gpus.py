@@ -11,7 +11,7 @@ from google.protobuf import message_factory, text_format
 from jaxpad import flags, gpus
 from jaxpad.core.results import UsageError
 from jaxpad.flags import installed
-from jaxpad.gpus import xla_target
+from jaxpad.gpus import description
 
 NAMES = (
     *("a10", "a100-pcie-40", "a100-pcie-80", "a100-sxm-40", "a100-sxm-80", "b200", "b300"),
@@ -167,8 +167,8 @@ def shipped() -> dict[str, Any]:
 def told(config: Any) -> dict[str, Any]:
     """What a config tells of the figures that a description may have."""
     info = config.gpu_device_info
-    known = {*xla_target.KINDS, *xla_target.COMMON} & set(info.DESCRIPTOR.fields_by_name)
-    units = {which: getattr(info, f"{which}_description") for which in xla_target.UNITS}
+    known = {*description.KINDS, *description.COMMON} & set(info.DESCRIPTOR.fields_by_name)
+    units = {which: getattr(info, f"{which}_description") for which in description.UNITS}
     capability = info.cuda_compute_capability
     return {
         **{name: getattr(info, name) for name in known},

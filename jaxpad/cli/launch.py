@@ -20,9 +20,8 @@ from typing import Any
 
 from jaxpad import flags, profiles
 from jaxpad.commands.machine import KernelOptions, LaunchOptions
-from jaxpad.containers import workspace as containers_workspace
-from jaxpad.containers.engine import Engine, Image, Mount, Run
-from jaxpad.containers.workspace import Wanted, say
+from jaxpad.containers import engine as containers
+from jaxpad.containers.engine import Engine, Image, Mount, Run, Wanted, say
 from jaxpad.core import files
 from jaxpad.core.files import Folder
 from jaxpad.core.results import UsageError
@@ -40,15 +39,15 @@ def launch(options: LaunchOptions) -> int:
     Raises UsageError for bad options, no engine, no image, GPUs that cannot be had.
     """
     _require(options)
-    engine = containers_workspace.engine_for(_wanted(options))
-    image = containers_workspace.image_for(_wanted(options), engine)
+    engine = containers.engine_for(_wanted(options))
+    image = containers.image_for(_wanted(options), engine)
     run = request(options, image)
     if run.gpus == "none":
         say("No NVIDIA GPU is given to the container: JAX computes on the CPU.")
     if options.dry_run:
         sys.stdout.write(shlex.join(engine.run_argv(_with_token(run, Path("TOKEN-FILE")))) + "\n")
         return 0
-    containers_workspace.make_private(run.mounts[0].source)
+    containers.make_private(run.mounts[0].source)
     return _jupyter(engine, run) if run.port else _foreground(engine, run)
 
 
@@ -77,7 +76,7 @@ def _require(options: LaunchOptions) -> None:
 
 def request(options: LaunchOptions, image: Image) -> Run:
     """The container as asked for; `command` is empty where the image's own runs."""
-    run = containers_workspace.container(_wanted(options), image)
+    run = containers.container(_wanted(options), image)
     workspace = Mount(Path(options.mount or ".").resolve(), "/workspace")
     mounts, environ = [*run.mounts, workspace], dict(run.environ)
     if run.gpus == "none":
@@ -120,9 +119,7 @@ def _port(asked: int) -> int:
 
 
 def _foreground(engine: Engine, run: Run) -> int:
-    return containers_workspace.ended(
-        engine, run, containers_workspace.follow(engine.run_argv(run))
-    )
+    return containers.ended(engine, run, containers.follow(engine.run_argv(run)))
 
 
 def _jupyter(engine: Engine, run: Run) -> int:
@@ -133,9 +130,9 @@ def _jupyter(engine: Engine, run: Run) -> int:
         address = f"http://127.0.0.1:{run.port[0]}"
         ended = threading.Event()
         threading.Thread(target=_announce, args=(ended, address, file), daemon=True).start()
-        code = containers_workspace.follow(argv)
+        code = containers.follow(argv)
         ended.set()
-        return containers_workspace.ended(engine, run, code)
+        return containers.ended(engine, run, code)
 
 
 @contextlib.contextmanager

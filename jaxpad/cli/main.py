@@ -89,11 +89,11 @@ def _task(name: str, words: Sequence[str]) -> int:
 
     if name.startswith("-"):
         raise UsageError(f"unknown option {name}; see jaxpad --help")
-    from jaxpad.commands import added
+    from jaxpad.commands import tasks
 
-    if name in CHECKOUT_ONLY and not added.has(name):
+    if name in CHECKOUT_ONLY and not tasks.has_task(name):
         raise UsageError(f"{name} works in a checkout of jaxpad, and this one is installed")
-    return added.run(name, words)
+    return tasks.run_task(name, words)
 
 
 def _refused(why: str, words: Sequence[str]) -> int:

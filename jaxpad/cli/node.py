@@ -16,7 +16,7 @@ from typing import Any
 from jaxpad import multi, nvml
 from jaxpad.clusters.kube_logs import Lost, pack, unpack
 from jaxpad.commands.machine import MultiOptions, PodOptions, RecordOptions
-from jaxpad.containers.workspace import say
+from jaxpad.containers.engine import say
 from jaxpad.core import child, files
 from jaxpad.core.child import Child, Collector
 from jaxpad.core.files import Folder

@@ -16,15 +16,21 @@ from rich.console import Console
 from jaxpad import fleet, profiles
 from jaxpad.clusters import kube, kube_follow, slurm, slurm_commands, slurm_plan
 from jaxpad.clusters.kube import Plan as KubernetesPlan, Suite as KubernetesSuite
-from jaxpad.clusters.request import KUBERNETES_ONLY, SLURM_ONLY, TIME, WAIT_S, Cluster, check_time
-from jaxpad.clusters.run import Whole
+from jaxpad.clusters.request import (
+    KUBERNETES_ONLY,
+    SLURM_ONLY,
+    TIME,
+    WAIT_S,
+    Cluster,
+    Whole,
+    check_time,
+)
 from jaxpad.clusters.slurm_commands import sbatch_argv, sinfo_argv
 from jaxpad.clusters.slurm_plan import Choice, Plan, Suite
 from jaxpad.commands.machine import SmokeOptions
 from jaxpad.commands.options import declared
-from jaxpad.containers import workspace
-from jaxpad.containers.engine import Mount, Run, choices
-from jaxpad.containers.workspace import Wanted
+from jaxpad.containers import engine as containers
+from jaxpad.containers.engine import Mount, Run, Wanted, choices
 from jaxpad.core import bounds, paths, text
 from jaxpad.core.results import UsageError
 from jaxpad.machine import devices
@@ -45,15 +51,15 @@ def smoke_in(options: Options, wanted: Wanted) -> int:
     if not (wanted.engine or wanted.image):
         raise UsageError("--gpus chooses what a container is given: name an engine with --on")
     wanted = replace(wanted, gpus=_image_gpus(options, wanted))
-    engine = workspace.engine_for(wanted)
-    run = request(options, workspace.container(wanted, workspace.image_for(wanted, engine)))
+    engine = containers.engine_for(wanted)
+    run = request(options, containers.container(wanted, containers.image_for(wanted, engine)))
     argv = engine.run_argv(run)
     if options.dry_run:
         sys.stdout.write(shlex.join(argv) + "\n")
         return 0
-    workspace.make_private(run.mounts[0].source)
+    containers.make_private(run.mounts[0].source)
     local.make(options.out)
-    return workspace.ended(engine, run, workspace.follow(argv))
+    return containers.ended(engine, run, containers.follow(argv))
 
 
 def _image_gpus(options: Options, wanted: Wanted) -> str:

@@ -11,13 +11,12 @@ from typing import Any
 
 import jaxpad
 from jaxpad import fleet, multi
-from jaxpad.clusters import kube_manifests, run as clusters_run, stages
+from jaxpad.clusters import kube_manifests, request as clusters_run, stages
 from jaxpad.clusters.kube_collect import absence, clear, land, name_of, standing
 from jaxpad.clusters.kube_follow import Ending, Kubectl, Refused, ask, follow
 from jaxpad.clusters.kube_logs import Lost, unpack
 from jaxpad.clusters.kube_manifests import Manifest, Pods, nodes_job, resources, to_yaml
-from jaxpad.clusters.request import Cluster, seconds
-from jaxpad.clusters.run import Second, Whole
+from jaxpad.clusters.request import Cluster, Second, Whole, seconds
 from jaxpad.clusters.stages import Told
 from jaxpad.core.lifeline import Interrupted, hold, interruptible
 from jaxpad.core.results import UsageError, Verdict

@@ -9,9 +9,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from jaxpad import fleet, multi
-from jaxpad.clusters import run as clusters_run, slurm_commands as words
-from jaxpad.clusters.request import seconds
-from jaxpad.clusters.run import Second, Whole
+from jaxpad.clusters import request as clusters_run, slurm_commands as words
+from jaxpad.clusters.request import Second, Whole, seconds
 from jaxpad.clusters.slurm_commands import Refused, ask
 from jaxpad.clusters.slurm_follow import (
     GRACE_S,

@@ -10,15 +10,19 @@ from jaxpad.core.later import later
 
 if TYPE_CHECKING:
     from jaxpad.core.text import nearest
-    from jaxpad.flags.checking import Acceptance, accept, check, stray_remedy, unknown
     from jaxpad.flags.in_effect import Effective, FlagInEffect, Status, effective
     from jaxpad.flags.installed import (
+        Acceptance,
         Option,
+        accept,
         catalogue,
+        check,
         disagreements,
         plugin_fields,
         plugin_library,
         spellings,
+        stray_remedy,
+        unknown,
     )
     from jaxpad.flags.parser import Reading, complaint, read, without_notices
     from jaxpad.flags.releases import history, known_by, tested
@@ -52,15 +56,15 @@ __all__ = [
 ]
 # Imported when asked for: most of them need protobuf, which a base install does without.
 _LATER = {
-    "Acceptance": ".checking",
+    "Acceptance": ".installed",
     "Effective": ".in_effect",
     "FlagInEffect": ".in_effect",
     "Option": ".installed",
     "Reading": ".parser",
     "Status": ".in_effect",
-    "accept": ".checking",
+    "accept": ".installed",
     "catalogue": ".installed",
-    "check": ".checking",
+    "check": ".installed",
     "complaint": ".parser",
     "disagreements": ".installed",
     "effective": ".in_effect",
@@ -72,9 +76,9 @@ _LATER = {
     "plugin_library": ".installed",
     "read": ".parser",
     "spellings": ".installed",
-    "stray_remedy": ".checking",
+    "stray_remedy": ".installed",
     "tested": ".releases",
-    "unknown": ".checking",
+    "unknown": ".installed",
     "without_notices": ".parser",
 }
 

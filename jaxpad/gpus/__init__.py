@@ -19,8 +19,8 @@ if TYPE_CHECKING:
         Pcie,
         Target,
         Unit,
+        text_proto,
     )
-    from jaxpad.gpus.xla_target import text_proto
 
 __all__ = [
     "DTYPES",
@@ -51,7 +51,7 @@ _LATER = {
     "load": "jaxpad.gpus.catalogue",
     "names": "jaxpad.gpus.catalogue",
     "recognise": "jaxpad.gpus.catalogue",
-    "text_proto": "jaxpad.gpus.xla_target",
+    "text_proto": "jaxpad.gpus.description",
 }
 
 __getattr__ = later(__name__, _LATER)

@@ -8,8 +8,7 @@ from pathlib import Path
 from jaxpad.core import paths
 from jaxpad.core.results import UsageError
 from jaxpad.gpus import description
-from jaxpad.gpus.description import GpuDescription
-from jaxpad.gpus.xla_target import target
+from jaxpad.gpus.description import GpuDescription, target
 from jaxpad.profiles import ARCHITECTURES, did_you_mean, listed
 from jaxpad.profiles.loading import _read as read_toml
 from jaxpad.profiles.model import Table

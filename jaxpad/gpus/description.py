@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -216,3 +217,168 @@ def _sources(table: Table, known: list[str]) -> dict[str, str | None]:
     own = Table(table.path, f"{table.where} sources", given)
     own.only(*known)
     return {key: source(own, key) for key in given}
+
+
+# The [target] table, checked and turned into data.
+
+# What XLA calls the figures of a GPU, and what is the same for all of them.
+#
+# Source: https://github.com/openxla/xla/blob/main/xla/stream_executor/device_description.proto
+
+_WHOLE = (
+    *("core_count", "fpus_per_core", "threads_per_core_limit", "shared_memory_per_core"),
+    *("shared_memory_per_block_optin", "l2_cache_size", "device_memory_size", "memory_bandwidth"),
+    *("reserved_shared_memory_per_block", "max_blocks_per_multiprocessor", "active_links"),
+    *("collective_memory_granularity", "device_address_bits", "pcie_bandwidth"),
+)
+_VERSIONS = (
+    *("driver_version", "runtime_version", "compile_time_toolkit_version"),
+    *("dnn_version", "cub_version"),
+)
+KINDS: Mapping[str, type] = (
+    dict.fromkeys(_WHOLE, int)
+    | dict.fromkeys(("clock_rate_ghz", "mem_clock_ghz"), float)
+    | dict.fromkeys(_VERSIONS, str)
+    | {"feature_extension": str, "ecc_enabled": bool}
+)
+NEEDED = (*_WHOLE[:8], "clock_rate_ghz")
+UNITS = ("scalar_unit", "matrix_unit")
+# The same for every NVIDIA GPU that XLA ships a target config for.
+COMMON: dict[str, Scalar] = {
+    "threads_per_block_limit": 1024,
+    "threads_per_warp": 32,
+    "shared_memory_per_block": 49152,
+    "block_dim_limit_x": 2147483647,
+    "block_dim_limit_y": 65535,
+    "block_dim_limit_z": 65535,
+    "thread_dim_limit_x": 1024,
+    "thread_dim_limit_y": 1024,
+    "thread_dim_limit_z": 64,
+    "registers_per_core_limit": 65536,
+    "registers_per_block_limit": 65536,
+}
+# xla.PrimitiveType; numbers of the wire format never change.
+PRIMITIVE_TYPES = dict(
+    (
+        *(("s8", 2), ("s32", 4), ("u8", 6), ("u32", 8), ("f16", 10), ("f32", 11), ("f64", 12)),
+        *(("bf16", 16), ("f8e5m2", 19), ("f8e4m3fn", 20), ("f8e4m3b11fnuz", 23)),
+        *(("f8e5m2fnuz", 24), ("f8e4m3fnuz", 25), ("f8e4m3", 28), ("f8e3m4", 29)),
+        *(("f4e2m1fn", 32), ("f8e8m0fnu", 33), ("f6e3m2fn", 35), ("f6e2m3fn", 36)),
+    )
+)
+EXTENSIONS = ("NONE", "ACCELERATED_FEATURES", "FAMILY_COMPATIBLE_FEATURES")
+
+
+def target(table: Table) -> Target:
+    """Read the [target] table. Raises UsageError for what XLA would not read."""
+    table.only("origin", "config", "source", "name", *KINDS, *UNITS, "edited")
+    found = Target(
+        name=table.text("name"),
+        config=table.text("config"),
+        source=source(table) or table.refuse("source may not be unconfirmed; say where it is"),
+        figures={key: _figure(table, key) for key in KINDS if key in table.items},
+        scalar_unit=_units(table, "scalar_unit"),
+        matrix_unit=_units(table, "matrix_unit"),
+        edited=_edited(table),
+    )
+    for key in NEEDED:
+        if key not in found.figures:
+            table.refuse(f"{key} is missing; XLA needs it")
+        value = float(found.figures[key])
+        if not 0 < value < math.inf:
+            table.refuse(f"{key} is {value:g}; expected a finite number above 0")
+    if table.text("origin") != found.origin:
+        table.refuse(
+            f"origin is {table.items['origin']!r}, expected 'upstream' and no [target.edited], "
+            "or 'edited by hand' and a [target.edited] that says what and why"
+        )
+    return found
+
+
+def _figure(table: Table, key: str) -> Scalar:
+    value, wanted = table.items[key], KINDS[key]
+    if key == "feature_extension" and value not in EXTENSIONS:
+        table.refuse(f"{key} is {value!r}, expected {listed(EXTENSIONS, 'or')}; mend it")
+    fits = isinstance(value, int | float) if wanted is float else isinstance(value, wanted)
+    if not fits or (isinstance(value, bool) and wanted is not bool):
+        table.refuse(f"{key} is {kind(value)}, expected {kind(wanted())}; mend it")
+    return wanted(value)  # type: ignore[no-any-return]
+
+
+def _units(table: Table, key: str) -> tuple[Unit, ...]:
+    found = []
+    for unit in table.tables(key):
+        entry = Table(table.path, f"[target] {key}", unit.items)
+        entry.only("dtypes", "clock_rate_ghz", "units_per_core", "ops_per_clock")
+        found.append(
+            Unit(
+                entry.texts("dtypes", PRIMITIVE_TYPES),
+                _target_rate(entry, "clock_rate_ghz"),
+                int(_target_rate(entry, "units_per_core")),
+                int(_target_rate(entry, "ops_per_clock")),
+            )
+        )
+    return tuple(found)
+
+
+def _target_rate(table: Table, key: str) -> float:
+    value = table.items.get(key)
+    if isinstance(value, bool) or not isinstance(value, int | float) or value <= 0:
+        table.refuse(f"{key} is {value!r}, expected a number above 0; mend it")
+    return value
+
+
+def _edited(table: Table) -> dict[str, str]:
+    edited = table.table("edited")
+    edited = Table(table.path, "[target.edited]", edited.items)
+    edited.only("name", "compute_capability", *KINDS, *UNITS)
+    return {key: edited.text(key) for key in edited.items}
+
+
+# Write a target as XLA reads it.
+
+
+def text_proto(gpu: GpuDescription, knows: Callable[[str], bool] = lambda _: True) -> str:
+    """The target as a GpuTargetConfigProto in protobuf's text format, for XLA to read.
+
+    `knows` says which fields of GpuDeviceInfoProto the XLA at hand has: it refuses the whole
+    text for one that it does not know, and newer releases have more.
+    """
+    lines = [*_info(gpu, knows), *_unit_lines(gpu.target)]
+    body = "\n".join(f"  {line}" for line in lines)
+    name = json.dumps(gpu.target.name)
+    return (
+        f'gpu_device_info {{\n{body}\n}}\nplatform_name: "CUDA"\ndevice_description_str: {name}\n'
+    )
+
+
+def _info(gpu: GpuDescription, knows: Callable[[str], bool]) -> Iterator[str]:
+    figures = COMMON | dict(gpu.target.figures)
+    major, minor = gpu.compute_capability.split(".")
+    extension = figures.pop("feature_extension", "UNSPECIFIED")
+    yield (
+        f"cuda_compute_capability {{ major: {major} minor: {minor} "
+        f"feature_extension: {extension} }}"
+    )
+    links = figures.pop("active_links", None)
+    if links is not None and knows("device_interconnect_info"):
+        yield f"device_interconnect_info {{ active_links: {links} }}"
+    yield from (f"{key}: {json.dumps(value)}" for key, value in figures.items() if knows(key))
+
+
+def _unit_lines(target: Target) -> Iterator[str]:
+    for which in UNITS:
+        rates = [
+            f"rate_infos {{ key: {PRIMITIVE_TYPES[dtype]} value {{ {_text_rate(unit)} }} }}"
+            for unit in getattr(target, which)
+            for dtype in unit.dtypes
+        ]
+        if rates:
+            yield f"{which}_description {{ {' '.join(rates)} }}"
+
+
+def _text_rate(unit: Unit) -> str:
+    return (
+        f"clock_rate_ghz: {unit.clock_rate_ghz} units_per_core: {unit.units_per_core} "
+        f"ops_per_clock: {unit.ops_per_clock}"
+    )

@@ -22,7 +22,14 @@ if TYPE_CHECKING:
         from_plain as from_plain,
         to_plain as to_plain,
     )
-    from jaxpad.nvml.child import ask as ask, record as record
+    from jaxpad.nvml.child import (
+        CudaDevice as CudaDevice,
+        Match as Match,
+        ask as ask,
+        cuda_devices as cuda_devices,
+        match as match,
+        record as record,
+    )
     from jaxpad.nvml.device import Identity as Identity
     from jaxpad.nvml.hardware import (
         Clocks as Clocks,
@@ -42,12 +49,6 @@ if TYPE_CHECKING:
         Said as Said,
         Xid as Xid,
         kernel as kernel,
-    )
-    from jaxpad.nvml.ordinals import (
-        CudaDevice as CudaDevice,
-        Match as Match,
-        cuda_devices as cuda_devices,
-        match as match,
     )
     from jaxpad.nvml.sampler import Sampler as Sampler
     from jaxpad.nvml.state import (
@@ -77,7 +78,7 @@ _LATER = {
     "to_plain": "jaxpad.core.reading",
     "BusGpu": ".kernel_log",
     "Clocks": ".hardware",
-    "CudaDevice": ".ordinals",
+    "CudaDevice": ".child",
     "Ecc": ".hardware",
     "Fabric": ".hardware",
     "Gap": ".traces",
@@ -87,7 +88,7 @@ _LATER = {
     "Identity": ".device",
     "Kernel": ".kernel_log",
     "Lost": ".traces",
-    "Match": ".ordinals",
+    "Match": ".child",
     "Memory": ".hardware",
     "Mig": ".state",
     "MigDevice": ".state",
@@ -109,9 +110,9 @@ _LATER = {
     "Utilisation": ".state",
     "Xid": ".kernel_log",
     "ask": ".child",
-    "cuda_devices": ".ordinals",
+    "cuda_devices": ".child",
     "kernel": ".kernel_log",
-    "match": ".ordinals",
+    "match": ".child",
     "record": ".child",
     "snapshot": ".state",
 }

@@ -13,7 +13,7 @@ import sys
 from typing import Any
 
 from jaxpad.core.reading import attempt, to_plain
-from jaxpad.nvml.ordinals import CudaDevice, CudaDevices
+from jaxpad.nvml.child import CudaDevice, CudaDevices
 
 LIBRARY = "libcuda.so.1"
 _BUS_ID_LENGTH = 32

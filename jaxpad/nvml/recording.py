@@ -10,10 +10,10 @@ from typing import Any
 
 from jaxpad.core.reading import Reading, attempt
 from jaxpad.nvml import device as fields
+from jaxpad.nvml.child import cuda_devices
 from jaxpad.nvml.device import Device, bus_id, started
 from jaxpad.nvml.fast_calls import APART_S, METRICS, Gpm
 from jaxpad.nvml.hardware import MOST_LINKS, fabric_info
-from jaxpad.nvml.ordinals import cuda_devices
 
 # Every call that a recording makes, by the keys of a scenario file.
 #

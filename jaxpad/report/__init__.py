@@ -28,10 +28,10 @@ if TYPE_CHECKING:
     from jaxpad.report.data import (
         TRACES_SCHEMA as TRACES_SCHEMA,
         thin as thin,
+        to_junit as to_junit,
         traces_from_json as traces_from_json,
         traces_to_json as traces_to_json,
     )
-    from jaxpad.report.junit import to_junit as to_junit
     from jaxpad.report.page import to_html as to_html, write as write
     from jaxpad.report.redaction import redact as redact
     from jaxpad.report.terminal import Progress as Progress, summary as summary
@@ -45,7 +45,7 @@ _LATER = {
     "summary": ".terminal",
     "thin": ".data",
     "to_html": ".page",
-    "to_junit": ".junit",
+    "to_junit": ".data",
     "traces_from_json": ".data",
     "traces_to_json": ".data",
     "write": ".page",

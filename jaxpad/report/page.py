@@ -24,8 +24,7 @@ from jaxpad.core.results import (
 from jaxpad.core.text import duration, known, measured, moment, number, plural
 from jaxpad.nvml import Trace
 from jaxpad.report import gpus, gpus as performance
-from jaxpad.report.data import from_json, thin, to_json, traces_to_json
-from jaxpad.report.junit import to_junit
+from jaxpad.report.data import from_json, thin, to_json, to_junit, traces_to_json
 from jaxpad.report.text import (
     ORDER,
     Group,

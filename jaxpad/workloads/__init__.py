@@ -5,7 +5,6 @@ each is for, and how to give one's own, is in docs/workloads.md. JAX is imported
 program and not before, so names are listed at once.
 """
 
-from jaxpad.workloads.loading import load, names
-from jaxpad.workloads.model import Program, Workload, digest
+from jaxpad.workloads.model import Program, Workload, digest, load, names
 
 __all__ = ["Program", "Workload", "digest", "load", "names"]
