@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from invoke import Collection, Context, Exit, Program, Task
-from invoke.exceptions import Exit, ParseError
+from invoke.exceptions import ParseError
 from invoke.parser import ParserContext
 
 from jaxpad.commands import Command
