@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from helpers import HOME, environ
+from jaxpad import profiles
 
 
-def run(*arguments: str, module: str = "jaxpad") -> subprocess.CompletedProcess[str]:
+def run(
+    *arguments: str, module: str = "jaxpad", **variables: str
+) -> subprocess.CompletedProcess[str]:
     argv = [sys.executable, "-m", module, *arguments]
-    return subprocess.run(argv, env=environ(), cwd=HOME, capture_output=True, text=True)
+    return subprocess.run(argv, env=environ(**variables), cwd=HOME, capture_output=True, text=True)
 
 
 def test_list_is_the_same_from_invoke() -> None:
@@ -71,6 +77,48 @@ def test_profile_show_names_origins() -> None:
     shown = run("profile.show", "--profile", "fsdp").stdout
     assert "profile base" in shown
     assert "profile fsdp" in shown
+
+
+def test_profile_show_tells_the_callers_flags() -> None:
+    """With what XLA never sees of them, and with the caller's own value of a variable."""
+    done = run(
+        "profile.show",
+        XLA_FLAGS="--xla_gpu_autotune_level=0 # x --xla_gpu_ftz=true",
+        XLA_FLAGS_APPEND="--xla_dump_to=/tmp/x",
+    )
+    assert done.returncode == 0
+    assert re.search(r"flag +xla_gpu_autotune_level +0 +XLA_FLAGS$", done.stdout, re.M)
+    assert re.search(r"flag +xla_dump_to +/tmp/x +XLA_FLAGS_APPEND$", done.stdout, re.M)
+    assert "profile base" in done.stdout
+    assert done.stderr.endswith(
+        "XLA stops reading XLA_FLAGS at '#' and never sees: --xla_gpu_ftz=true\n"
+    )
+
+
+@pytest.mark.parametrize(("level", "code"), [("O1", 0), ("O9", 2)])
+def test_profile_check_reads_variables_as_jax_does(level: str, code: int, tmp_path: Path) -> None:
+    file = tmp_path / "level.toml"
+    entry = f'{{value = "{level}", why = "w", source = "https://x.org"}}'
+    file.write_text(f'description = "a level"\n[env]\nJAX_OPTIMIZATION_LEVEL = {entry}\n')
+    done = run("profile.check", "--profile", str(file))
+    assert done.returncode == code, done.stderr
+    assert done.stderr.count("\n") == (1 if code else 0)
+    assert not code or "jax does not start with JAX_OPTIMIZATION_LEVEL=O9" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("name", "architecture", "said"),
+    [
+        ("fsdp", "hopper", "ampere, ada and blackwell, not for hopper: take fsdp-hopper"),
+        ("fsdp-hopper", "ampere", "profile fsdp-hopper is for hopper, not for ampere: take fsdp"),
+        ("moe", "hopper", "not for hopper: no profile here is for that and the same programs"),
+        ("fsdp", "blackwell", ""),
+        ("base", "hopper", ""),
+    ],
+)
+def test_profile_that_is_for_another_gpu(name: str, architecture: str, said: str) -> None:
+    found = profiles.better_for(profiles.load(name), architecture)
+    assert found.endswith(said) if said else found == ""
 
 
 def test_profile_check_of_a_dead_flag(tmp_path: Path) -> None:

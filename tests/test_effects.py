@@ -17,6 +17,8 @@ import pytest
 from packaging.version import Version
 
 from helpers import HOME, environ
+from jaxpad.effects import explanation
+from jaxpad.effects.model import Effect, Verdict
 from jaxpad.flags import jaxlib_version
 
 SCRIPT = """
@@ -322,3 +324,19 @@ def interrupted(cache: Path, *words: str) -> tuple[int, str]:
     run.send_signal(signal.SIGINT)
     _, said = run.communicate(timeout=30)
     return run.returncode, said
+
+
+@pytest.mark.parametrize(
+    ("whole", "parts", "expected"),
+    [
+        ("no effect", ["no effect", "undecided without a device"], "undecided without a device"),
+        ("no effect", ["run time only", "no effect"], "run time only"),
+        ("no effect", ["no effect"], "no effect"),
+        ("changes", ["undecided without a device"], "changes"),
+    ],
+)
+def test_whole_is_no_surer_than_its_flags(whole: str, parts: list[str], expected: str) -> None:
+    """`single` on jaxlib 0.12: its one flag is undecided, and all of it had "no effect"."""
+    effects = [Effect(Verdict(part), reason="why") for part in parts]
+    found = explanation._as_its_parts(Effect(Verdict(whole)), effects)
+    assert found.verdict == expected

@@ -86,6 +86,8 @@ def explain(options: ExplainOptions) -> int:
     with flags.without_notices():  # a user's own module imports JAX
         workload = workloads.load(options.workload)
     _tell_project(profile, gpu, workload)
+    if note := profiles.better_for(profile, gpu.architecture):
+        sys.stderr.write(f"{note}\n")
     question = effects.Question(
         profile=profile,
         gpu=gpu,

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from jaxpad import flags, profiles
@@ -43,20 +44,45 @@ def show_command(options: ShowOptions) -> int:
     """
     profile = profiles.load(options.profile)
     owners = {one.name: paths.owner(one.path) for one in profiles.layers(profile)}
-    composed = profiles.compose(profile, {}, _jaxlib_version())
+    given, notes = _users_flags(os.environ)
+    composed = profiles.compose(profile, given, _jaxlib_version())
     rows: list[dict[str, Any]] = [
         {"kind": "flag", "name": flag.name, "value": flag.value, "origin": flag.origin}
         for flag in composed.origins
     ]
     rows += [
-        {"kind": "variable", "name": name, "value": value, "origin": f"profile {profile.name}"}
+        {"kind": "variable", **_variable(profile, name, value)}
         for name, value in profiles.environment(profile).items()
     ]
-    rows = [row | {"owner": owners[row["origin"].removeprefix("profile ")]} for row in rows]
+    rows = [row | {"owner": owners.get(row["origin"].removeprefix("profile "), "")} for row in rows]
+    sys.stderr.write("".join(f"{note}\n" for note in notes))
     if not options.json:
         sys.stdout.write(f"{profile.name}: {paths.whose(profile.path)} ({profile.path})\n")
     _print_profiles(rows, as_json=options.json, columns=("kind", "name", "value", "origin"))
     return 0
+
+
+def _users_flags(environ: Mapping[str, str]) -> tuple[dict[str, str], list[str]]:
+    """The caller's own flags, as far as XLA reads them, and a note on what it never sees."""
+    given, notes = {}, []
+    for name in ("XLA_FLAGS", "XLA_FLAGS_APPEND"):
+        parsed = profiles.parse(environ.get(name, ""))
+        if parsed.file is not None:
+            notes.append(f"{name} is the path of a file to XLA, whose flags are not shown here")
+            continue
+        if parsed.stray is not None:
+            lost = " ".join(flag.word for flag in parsed.lost) or "nothing more"
+            notes.append(f"XLA stops reading {name} at {parsed.stray!r} and never sees: {lost}")
+        if parsed.flags:
+            given[name] = " ".join(flag.quoted for flag in parsed.flags)
+    return given, notes
+
+
+def _variable(profile: profiles.Profile, name: str, value: str) -> dict[str, str]:
+    """Who sets a variable: the caller's own value stays."""
+    own = os.environ.get(name, value)
+    origin = f"profile {profile.name}" if own == value else "your environment"
+    return {"name": name, "value": own, "origin": origin}
 
 
 def _jaxlib_version() -> str:

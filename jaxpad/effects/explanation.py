@@ -209,6 +209,7 @@ class _Plan:
             alone, left_out = (judge(name, outcomes[one], outcomes[other]) for one, other in both)
             effects[name] = (self._with_default(name, alone), self._with_default(name, left_out))
         values = dict(word.removeprefix("--").split("=", 1) for word in self.given)
+        whole = judge("", outcomes[self.floor], outcomes[self.taken])
         return Explanation(
             profile=self.question.profile.name,
             against=self.question.against.name if self.question.against else None,
@@ -216,7 +217,7 @@ class _Plan:
             workload=self.question.workload.name,
             jaxlib=flags.jaxlib_version(),
             flags=tuple(FlagEffects(name, value, *effects[name]) for name, value in values.items()),
-            whole=judge("", outcomes[self.floor], outcomes[self.taken]),
+            whole=_as_its_parts(whole, [alone for alone, _ in effects.values()]),
         )
 
     def _with_default(self, name: str, effect: Effect) -> Effect:
@@ -237,6 +238,20 @@ class _Plan:
             others = tuple(word for word in self.taken if _name(word) != name)
             found[name] = ((self.floor, self.floor + own), (self.taken, others))
         return found
+
+
+def _as_its_parts(whole: Effect, parts: Iterable[Effect]) -> Effect:
+    """The whole of a profile with no effect in the program is no surer than its flags are.
+
+    One that acts at run time, or chooses kernels on a device, is not seen in any program.
+    """
+    if whole.verdict is not Verdict.NO_EFFECT:
+        return whole
+    for open_ in (Verdict.UNDECIDED, Verdict.RUN_TIME):
+        first = next((part for part in parts if part.verdict is open_), None)
+        if first:
+            return Effect(open_, reason=first.reason)
+    return whole
 
 
 def _plan(question: Question) -> _Plan:

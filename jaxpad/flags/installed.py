@@ -5,6 +5,8 @@ from __future__ import annotations
 import functools as ft
 import importlib.util
 import mmap
+import os
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +16,7 @@ from google.protobuf import descriptor_pool
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
 from packaging.version import Version
 
+from jaxpad.core import child
 from jaxpad.core.results import UsageError
 from jaxpad.flags.parser import Reading, complaint, last_line, read, unknown_flags
 from jaxpad.flags.releases import history, known_by, tested
@@ -28,7 +31,7 @@ from jaxpad.flags.schema import (
     jaxlib_version,
     values,
 )
-from jaxpad.profiles import Flag, Parsed, Profile, did_you_mean, listed, parse, select
+from jaxpad.profiles import Flag, Parsed, Profile, did_you_mean, environment, listed, parse, select
 
 _TYPES = {
     FieldDescriptor.CPPTYPE_BOOL: "bool",
@@ -241,6 +244,7 @@ def check(profile: Profile) -> tuple[str, ...]:
     with the file, the nearest names and the jaxlib releases that knew it, or the values it
     takes; and as `jaxpad.profiles.layers` does.
     """
+    _check_variables(profile)
     chosen = select(profile, jaxlib_version())
     clean, *readings = read(["", *(flag.word for _, flag in chosen)])
     if not clean.ok:
@@ -251,6 +255,29 @@ def check(profile: Profile) -> tuple[str, ...]:
             _refuse(layer, flag, reading)
         notes += [f"{layer.path}: {note}" for note in _notes(flag, reading, clean)]
     return tuple(notes)
+
+
+_START_S = 60.0  # for `import jax`, on a busy machine
+_VALUE = re.compile(r"^(?:\w+\.)*\w*(?:Error|Exception): (.*)$", re.MULTILINE)
+
+
+def _check_variables(profile: Profile) -> None:
+    """Have JAX read the variables that a profile sets for it: it refuses a value at its import.
+
+    Raises UsageError where JAX does not start under them.
+    """
+    ours = {name: value for name, value in environment(profile).items() if name.startswith("JAX_")}
+    if not ours:
+        return
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("JAX_")}
+    variables = child.importable(kept | {"JAX_PLATFORMS": "cpu"} | ours)
+    done = child.run(child.python("-c", "import jax"), environ=variables, limit_s=_START_S)
+    if done.late or done.code:
+        said = _VALUE.findall(done.err) or [f"no answer within {_START_S:g} s{done.note}"]
+        told = " ".join(f"{name}={value}" for name, value in ours.items())
+        raise UsageError(
+            f"{profile.path}: jax does not start with {told} ({said[-1]}); mend the value"
+        )
 
 
 def _refuse(layer: Profile, flag: Flag, reading: Reading) -> NoReturn:

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from jaxpad.core.results import UsageError
+from jaxpad.core.text import listed
 from jaxpad.profiles.loading import ARCHITECTURES, layers, load, matches, names
 from jaxpad.profiles.model import Flag, Profile
 from jaxpad.profiles.xla_flags import SPACE, parse
@@ -328,6 +329,29 @@ def _settings(profile: Profile) -> Iterable[str]:
                 "take it out"
             )
         yield f"{name}={value}"
+
+
+def better_for(profile: Profile, architecture: str) -> str:
+    """A sentence where the profile is not for a GPU's architecture, with the one that is.
+
+    Its own [requires] says what it is for; a workload there is what it was tried on, and no bar.
+    """
+    if _is_for(profile, architecture):
+        return ""
+    others = (load(name) for name in names())
+    fit = [
+        one.name
+        for one in others
+        if architecture in one.requires.architecture
+        and set(one.requires.workload) & set(profile.requires.workload)
+    ]
+    said = f"profile {profile.name} is for {listed(profile.requires.architecture)}"
+    other = f"take {fit[0]}" if fit else "no profile here is for that and the same programs"
+    return f"{said}, not for {architecture}: {other}"
+
+
+def _is_for(profile: Profile, architecture: str) -> bool:
+    return architecture in (profile.requires.architecture or (architecture,))
 
 
 def _picks(found: list[Profile]) -> Iterable[str]:
