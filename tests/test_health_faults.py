@@ -27,6 +27,7 @@ from jaxpad.health import Finding, Health
 from test_health_machine import H100, Machine
 
 FAIL, UNSURE = Verdict.FAIL, Verdict.INCONCLUSIVE
+ORDER = (FAIL, UNSURE, Verdict.PASS, Verdict.NOT_APPLICABLE)
 
 
 def one_gpu(machine: Machine) -> None:
@@ -191,6 +192,11 @@ FAULTS = (
         "fabricmanager",
         changes={"7.GpuFabricInfo.healthMask": 1},
     ),
+    Case("recovery: reset", "recovery", FAIL, "-i 2 -r", changes={"2.Field.230": 1}),
+    Case("recovery: reboot", "recovery", FAIL, "reboot", changes={"2.Field.230": 2}),
+    Case("recovery: drain", "recovery", FAIL, "linked", changes={"2.Field.230": 3}),
+    Case("recovery: drain and reset", "recovery", FAIL, "-i 2 -r", changes={"2.Field.230": 4}),
+    Case("recovery: one to come", "recovery", FAIL, "nvidia-smi -q", changes={"2.Field.230": 9}),
     Case("compute prohibited", "mode", FAIL, "-c DEFAULT", changes={"7.ComputeMode": 2}),
     Case(
         "exclusive mode, held (--idle)",
@@ -276,7 +282,7 @@ def every() -> dict[str, Health]:
 def worst(case: Case) -> Finding:
     """The finding of the question that should have found it."""
     about = [one for one in every()[case.fault].findings if one.name == case.question]
-    return min(about, key=lambda one: (FAIL, UNSURE, Verdict.PASS).index(one.verdict))
+    return min(about, key=lambda one: ORDER.index(one.verdict))
 
 
 @pytest.mark.parametrize("case", FAULTS, ids=lambda case: case.fault)

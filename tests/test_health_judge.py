@@ -187,3 +187,22 @@ def test_findings_are_plain() -> None:
         assert {type(value) for value in dataclasses.astuple(one)} <= {
             str, int, float, Verdict, type(None)
         }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("told", "expected"),
+    [
+        (Reading(0), Verdict.PASS),
+        (Reading(5), Verdict.PASS),  # of the IMEX domain
+        (Reading(6), Verdict.FAIL),
+        (Reading(7), Verdict.FAIL),
+        (UNSUPPORTED, Verdict.NOT_APPLICABLE),
+        (Reading(None, "NVMLError_InvalidArgument: Invalid Argument"), Verdict.NOT_APPLICABLE),
+        (Reading(None, "NVMLError_Unknown: Unknown Error"), Verdict.INCONCLUSIVE),
+    ],
+)
+def test_recovery_action(told: Reading[Any], expected: Verdict) -> None:
+    """Drivers that do not know the field say so; any other error is no answer."""
+    snapshot = seen(H100)
+    modes = replace(snapshot.gpus[0].modes, recovery_action=told)
+    assert judged(first(snapshot, modes=modes))["recovery"].verdict is expected

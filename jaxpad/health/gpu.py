@@ -347,6 +347,38 @@ def sense(gpu: Gpu) -> Answer:
     return inconclusive(seen, remedy, value=float(len(wrong)), unit="readings", why=why)
 
 
+_IMEX = 5  # nvml.h, NVML_GPU_RECOVERY_ACTION_RECOVER_IMEX_DOMAIN
+_RESET_NOW = "drain the GPU and reset it (nvidia-smi -i {} -r)"
+_REBOOT_NOW = "drain the node and reboot it"
+_RECOVERY = {  # nvml.h, nvmlDeviceGpuRecoveryAction_t
+    1: ("reset the GPU", _RESET_NOW),
+    2: ("reboot the node", _REBOOT_NOW),
+    3: ("drain its peers", "drain the GPU and every job that is linked to it, then ask again"),
+    4: ("drain and reset", _RESET_NOW),
+    6: ("reset its bus", "drain the node and reset the GPU's PCIe bus, or reboot"),
+    7: ("reboot the system", _REBOOT_NOW),
+}
+
+
+def recovery(gpu: Gpu) -> Answer:
+    """Fail: the driver asks for a reset, a reboot or a drain, also by a number yet unknown.
+
+    An action for the IMEX domain is no fault of the GPU. Older drivers do not tell.
+    """
+    found = gpu.state.modes.recovery_action
+    if found.value is None:
+        # An older driver does not know the field; WSL answers no field of such a board.
+        untold = gpu.consumer or found.error == "NVMLError_InvalidArgument"
+        what = "recovery action"
+        return not_applicable(f"no {what} told") if untold else absent(found, what, expected=False)
+    if found.value in (0, _IMEX):
+        return passed("recover the IMEX domain" if found.value else "none")
+    unknown = (f"action {found.value}", "drain the GPU and see nvidia-smi -q, GPU Recovery Action")
+    words, remedy = _RECOVERY.get(found.value, unknown)
+    why = "the driver says what this GPU needs before it can be used"
+    return failed(words, remedy.format(gpu.state.index), why=why)
+
+
 def compute_mode(gpu: Gpu) -> Answer:
     """Fail: prohibited, or exclusive and held while nobody should be at work.
 

@@ -40,6 +40,7 @@ OF_NODE = (
 )
 ANSWERS = Question("answers", "Does the GPU answer?", health_gpu.answers)
 OF_GPU = (
+    Question("recovery", "Does the driver ask for no recovery of it?", health_gpu.recovery),
     Question("sense", "Can its readings be?", health_gpu.sense),
     Question("xid", "Has the driver logged no hardware error?", kernel.xid),
     Question("ecc", "Is its memory free of uncorrected errors?", health_gpu.ecc),

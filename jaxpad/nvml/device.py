@@ -156,6 +156,8 @@ SLOWED = {
     "hw_power_brake_slowdown": 271,
 }
 
+RECOVERY_ACTION = 230  # nvmlDeviceGpuRecoveryAction_t
+
 ALL = (
     MEMORY_TEMPERATURE,
     ENERGY,
@@ -166,6 +168,7 @@ ALL = (
     SLOWDOWN_TLIMIT,
     MEMORY_MAX_TLIMIT,
     GPU_MAX_TLIMIT,
+    RECOVERY_ACTION,
     *SLOWED.values(),
 )
 

@@ -47,6 +47,7 @@ class Modes:
     persistence: Reading[bool]
     performance_state: Reading[int]  # P0 is the fastest, P15 the slowest
     virtualisation: Reading[str]
+    recovery_action: Reading[int]  # nvmlDeviceGpuRecoveryAction_t; 0 is none
 
 
 @dataclass(frozen=True)
@@ -95,7 +96,7 @@ class Processes:
     graphics: Reading[tuple[Process, ...]]
 
 
-def modes(device: Device) -> Modes:
+def modes(device: Device, bulk: Fields) -> Modes:
     """Ask for every setting."""
     return Modes(
         compute_mode=device.ask("nvmlDeviceGetComputeMode").map(COMPUTE_MODES.__getitem__),
@@ -104,6 +105,7 @@ def modes(device: Device) -> Modes:
         virtualisation=device.ask("nvmlDeviceGetVirtualizationMode").map(
             VIRTUALISATION.__getitem__
         ),
+        recovery_action=plausible(bulk[fields.RECOVERY_ACTION], 0, 255, ""),
     )
 
 
@@ -367,6 +369,6 @@ def gpu(nvml: Any, index: int) -> GpuState:
         nvlinks=nvlinks(device, bulk),
         fabric=fabric(device),
         mig=mig(device),
-        modes=modes(device),
+        modes=modes(device, bulk),
         processes=processes(device),
     )
