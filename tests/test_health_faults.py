@@ -192,6 +192,14 @@ FAULTS = (
         "fabricmanager",
         changes={"7.GpuFabricInfo.healthMask": 1},
     ),
+    Case(
+        "fabric of another clique", "fabric", UNSURE, "q", changes={"7.GpuFabricInfo.cliqueId": 9}
+    ),
+    Case(
+        "fabric of another cluster", "fabric", UNSURE, "q", changes={"7.GpuFabricInfo.cluster": 9}
+    ),
+    Case("fabric summary", "fabric", FAIL, "q", changes={"7.GpuFabricInfo.healthSummary": 2}),
+    Case("fabric limited", "fabric", UNSURE, "q", changes={"7.GpuFabricInfo.healthSummary": 3}),
     Case("recovery: reset", "recovery", FAIL, "-i 2 -r", changes={"2.Field.230": 1}),
     Case("recovery: reboot", "recovery", FAIL, "reboot", changes={"2.Field.230": 2}),
     Case("recovery: drain", "recovery", FAIL, "linked", changes={"2.Field.230": 3}),

@@ -206,3 +206,34 @@ def test_recovery_action(told: Reading[Any], expected: Verdict) -> None:
     snapshot = seen(H100)
     modes = replace(snapshot.gpus[0].modes, recovery_action=told)
     assert judged(first(snapshot, modes=modes))["recovery"].verdict is expected
+
+
+@pytest.mark.parametrize(
+    ("mask", "expected", "words"),
+    [
+        (0x0, Verdict.PASS, "completed"),
+        (0xAA, Verdict.PASS, "completed"),
+        (0x51AA, Verdict.PASS, "completed"),  # configured, in a partition, connected
+        (0xA9, Verdict.FAIL, "less bandwidth"),
+        (0x9A, Verdict.FAIL, "unhealthy route"),
+        (0xA6, Verdict.INCONCLUSIVE, "routes"),
+        (0x6A, Verdict.INCONCLUSIVE, "access timeout"),
+        (0x2AA, Verdict.FAIL, "GUID"),
+        (0x3AA, Verdict.FAIL, "chassis"),
+        (0x4AA, Verdict.FAIL, "no partition"),
+        (0x5AA, Verdict.FAIL, "too few NVLinks"),
+        (0x6AA, Verdict.FAIL, "firmware"),
+        (0x7AA, Verdict.FAIL, "location"),
+        (0x8AA, Verdict.FAIL, "GPU state"),
+        (0xFAA, Verdict.FAIL, "reason 15"),
+        (0x21AA, Verdict.FAIL, "in no partition"),
+        (0x91AA, Verdict.INCONCLUSIVE, "disconnected"),
+    ],
+)
+def test_fabric_mask(mask: int, expected: Verdict, words: str) -> None:
+    """Each field of nvml.h's NVML_GPU_FABRIC_HEALTH_MASK, two bits or four."""
+    snapshot = seen(H100)
+    told = replace(snapshot.gpus[0].fabric, health_mask=Reading(mask))
+    found = judged(first(snapshot, fabric=told))["fabric"]
+    assert found.verdict is expected
+    assert words in found.seen

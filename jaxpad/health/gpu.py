@@ -194,7 +194,29 @@ FABRIC = (
     "see nvidia-smi -q for the fabric's state; start nvidia-fabricmanager (and nvidia-imex), or "
     "reset the GPUs"
 )
-_DEGRADED, _TRUE = 0b11, 1  # nvml.h, NVML_GPU_FABRIC_HEALTH_MASK_DEGRADED_BW
+# nvml.h, NVML_GPU_FABRIC_HEALTH_MASK_*: shift, width and the value that tells of something,
+# first what fails, then what is inconclusive.
+_BROKEN = {
+    (0, 0x3, 1): "with less bandwidth",
+    (4, 0x3, 1): "with an unhealthy route",
+    (12, 0x3, 2): "in no partition",
+}
+_UNSETTLED = {
+    (2, 0x3, 1): "its routes are being recovered",
+    (6, 0x3, 1): "recovering from an access timeout",
+    (14, 0x3, 2): "the global fabric manager is disconnected",
+}
+_CONFIGURED = (8, 0xF)  # 0 not told, 1 right
+_WRONG = {
+    2: "system GUID",
+    3: "chassis serial number",
+    4: "no partition",
+    5: "too few NVLinks",
+    6: "incompatible GPU firmware",
+    7: "invalid location",
+    8: "invalid GPU state",
+}
+_UNHEALTHY, _LIMITED = 2, 3  # NVML_GPU_FABRIC_HEALTH_SUMMARY_*
 
 
 def pcie(gpu: Gpu) -> Answer:
@@ -287,9 +309,10 @@ def active(gpu: Gpu) -> int | None:
 
 
 def fabric(gpu: Gpu) -> Answer:
-    """Fail: the NVSwitch fabric did not start, ended in an error, or runs at less bandwidth.
+    """Fail: the NVSwitch fabric did not start, ended in an error, or says that it is unhealthy.
 
-    CUDA does not start before it is complete. In progress is inconclusive.
+    CUDA does not start before it is complete. In progress, recovering and limited are
+    inconclusive, and so is a GPU in another cluster or clique than most of its node.
     """
     state = gpu.state.fabric
     if state.state.value is None:
@@ -303,9 +326,48 @@ def fabric(gpu: Gpu) -> Answer:
         return failed(state.state.value.replace("_", " "), FABRIC, why=why)
     if state.status.value:
         return failed(f"completed with error {state.status.value}", FABRIC, why=why)
-    if (state.health_mask.value or 0) & _DEGRADED == _TRUE:
-        return failed("completed, with less bandwidth", FABRIC, why="a link or switch is down")
+    return _fabric_health(gpu)
+
+
+def _fabric_health(gpu: Gpu) -> Answer:
+    mask = gpu.state.fabric.health_mask.value or 0
+    summary = gpu.state.fabric.health_summary.value or 0
+    broken = [*_said(mask, _BROKEN), *_misconfigured(mask)]
+    unsettled = _said(mask, _UNSETTLED)
+    if broken or summary == _UNHEALTHY:
+        words = ", ".join([*broken, *unsettled]) or "unhealthy by its summary"
+        return failed(f"completed, {words}", FABRIC, why="a link, switch or route is at fault")
+    if summary == _LIMITED:
+        unsettled.append("limited capacity")
+    if _elsewhere(gpu):
+        unsettled.append("in another cluster or clique than most GPUs of this node")
+    if unsettled:
+        why = "GPUs may not reach each other over the fabric, or more slowly"
+        return inconclusive(f"completed, {', '.join(unsettled)}", FABRIC, why=why)
     return passed("completed")
+
+
+def _said(mask: int, fields: dict[tuple[int, int, int], str]) -> list[str]:
+    return [
+        words for (shift, width, value), words in fields.items() if mask >> shift & width == value
+    ]
+
+
+def _misconfigured(mask: int) -> list[str]:
+    shift, width = _CONFIGURED
+    reason = mask >> shift & width
+    return [f"configured wrongly: {_WRONG.get(reason, f'reason {reason}')}"] if reason > 1 else []
+
+
+def _elsewhere(gpu: Gpu) -> bool:
+    """Whether most GPUs of the node are together in a cluster and clique, and this one not."""
+    told = [
+        (other.state.fabric.cluster_uuid.value, other.state.fabric.clique.value)
+        for other in gpu.node.gpus
+        if other.state.fabric.state.value == "completed"
+    ]
+    own = (gpu.state.fabric.cluster_uuid.value, gpu.state.fabric.clique.value)
+    return own != max(told, key=told.count)
 
 
 # Whether a GPU answers with sense, and is set up to run something.

@@ -299,6 +299,7 @@ class Fabric:
     clique: Reading[int]
     cluster_uuid: Reading[str]
     health_mask: Reading[int]
+    health_summary: Reading[int]  # 0 not told (also by version 2), 1 healthy
 
 
 def pcie(device: Device) -> Pcie:
@@ -368,6 +369,7 @@ def fabric(device: Device) -> Fabric:
         clique=found.map(lambda info: info.cliqueId),
         cluster_uuid=found.map(lambda info: bytes(info.clusterUuid).hex()),
         health_mask=found.map(lambda info: info.healthMask),
+        health_summary=found.map(lambda info: getattr(info, "healthSummary", 0)),
     )
 
 

@@ -175,7 +175,9 @@ def _fabric(device: Device) -> Any:
     if found.value is None:
         return said(found)
     parts = {part: getattr(found.value, part) for part in ("state", "status", "cliqueId")}
-    return parts | {"healthMask": found.value.healthMask, "cluster": 0}
+    health = {"healthMask": found.value.healthMask, "cluster": 0}
+    summary = getattr(found.value, "healthSummary", 0)
+    return parts | health | ({"healthSummary": summary} if summary else {})
 
 
 def _fields(device: Device) -> Table:

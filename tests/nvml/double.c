@@ -499,6 +499,8 @@ nvmlReturn_t DECLDIR nvmlDeviceGetGpuFabricInfoV(nvmlDevice_t gpu, nvmlGpuFabric
     out->status = (nvmlReturn_t)part(gpu, "GpuFabricInfo", "status");
     out->cliqueId = (unsigned)part(gpu, "GpuFabricInfo", "cliqueId");
     out->healthMask = (unsigned)part(gpu, "GpuFabricInfo", "healthMask");
+    if (out->version == nvmlGpuFabricInfo_v3)
+        out->healthSummary = (unsigned char)part(gpu, "GpuFabricInfo", "healthSummary");
     memset(out->clusterUuid, (int)part(gpu, "GpuFabricInfo", "cluster"), sizeof out->clusterUuid);
     return NVML_SUCCESS;
 }
