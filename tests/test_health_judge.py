@@ -237,3 +237,12 @@ def test_fabric_mask(mask: int, expected: Verdict, words: str) -> None:
     found = judged(first(snapshot, fabric=told))["fabric"]
     assert found.verdict is expected
     assert words in found.seen
+
+
+def test_rows_are_judged_wherever_the_driver_tells_them() -> None:
+    """Boards for workstations with error correction replace rows, too."""
+    snapshot = seen("rtx-4090")
+    rows = replace(snapshot.gpus[0].remapped_rows, pending=Reading(True), failed=Reading(False))
+    found = judged(first(snapshot, remapped_rows=rows))["rows"]
+    assert found.verdict is Verdict.FAIL
+    assert "one waits" in found.seen

@@ -139,11 +139,12 @@ def ecc(gpu: Gpu) -> Answer:
 def rows(gpu: Gpu) -> Answer:
     """Fail: a row that waits for a reset to be replaced, or one for which no spare was left."""
     state = gpu.state.remapped_rows
-    if gpu.architecture not in MODERN or gpu.consumer:
+    told = state.failed.value is not None and state.pending.value is not None
+    if not told and (gpu.architecture not in MODERN or gpu.consumer):
         return not_applicable("only data-center GPUs since Ampere replace rows")
-    if gpu.sliced:
+    if not told and gpu.sliced:
         return not_applicable("not told of a GPU that is cut into slices")
-    if state.failed.value is None or state.pending.value is None:
+    if not told:
         return absent(state.failed, "row remapping", expected=gpu.model is not None)
     total = (state.correctable.value or 0) + (state.uncorrectable.value or 0)
     seen, more = f"{total} rows replaced", {"value": float(total), "unit": "rows"}
