@@ -246,3 +246,23 @@ def test_rows_are_judged_wherever_the_driver_tells_them() -> None:
     found = judged(first(snapshot, remapped_rows=rows))["rows"]
     assert found.verdict is Verdict.FAIL
     assert "one waits" in found.seen
+
+
+def test_vgpu_guest_is_not_held_to_the_board() -> None:
+    """The size is the profile's; what the host keeps for itself is not broken."""
+    whole = seen(H100)
+    gpu = whole.gpus[0]
+    guest = first(
+        whole,
+        modes=replace(gpu.modes, virtualisation=Reading("vgpu")),
+        memory=replace(gpu.memory, total_bytes=Reading(8 * 10**9)),
+        temperature=replace(gpu.temperature, gpu_celsius=UNSUPPORTED),
+        power=replace(gpu.power, enforced_limit_watts=UNSUPPORTED),
+        pcie=replace(gpu.pcie, width=UNSUPPORTED),
+        ecc=replace(gpu.ecc, enabled=UNSUPPORTED),
+        remapped_rows=replace(gpu.remapped_rows, pending=UNSUPPORTED, failed=UNSUPPORTED),
+        nvlinks=UNSUPPORTED,
+    )
+    found = judged(replace(guest, gpus=guest.gpus[:1]))
+    for question in ("memory", "temperature", "power", "pcie", "ecc", "rows", "nvlink"):
+        assert found[question].verdict is Verdict.NOT_APPLICABLE, found[question]

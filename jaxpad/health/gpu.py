@@ -37,7 +37,7 @@ def slowdown(gpu: Gpu) -> Answer:
     """Fail: heat or the power supply holds the clocks down at this moment."""
     found = gpu.state.throttle.reasons
     if found.value is None:
-        return absent(found, "clocks event reasons", expected=gpu.model is not None)
+        return absent(found, "clocks event reasons", expected=gpu.described)
     active = [FAULTS[reason] for reason in FAULTS if reason in found.value]
     if not active:
         return passed(", ".join(found.value).replace("_", " ") or "none", source=EVENTS)
@@ -53,7 +53,7 @@ def temperature(gpu: Gpu) -> Answer:
     """
     state = gpu.state.temperature
     if state.gpu_celsius.value is None:
-        return absent(state.gpu_celsius, "temperature", expected=True)
+        return absent(state.gpu_celsius, "temperature", expected=not gpu.vgpu)
     now, most = state.gpu_celsius.value, gpu.bound("temperature_most")
     if now > most.value:
         shown = held(now, "°C", f"at most {most.value:g} °C", most)
@@ -94,7 +94,7 @@ def power(gpu: Gpu) -> Answer:
     now, default = state.enforced_limit_watts, state.default_limit_watts
     for found in (now, default):
         if found.value is None:
-            return absent(found, "power limit", expected=gpu.model is not None)
+            return absent(found, "power limit", expected=gpu.described)
     watts, least = float(now.value or 0), bound.value * float(default.value or 0)
     shown = held(watts, "W", f"at least {least:g} W", bound)
     if watts >= least:
@@ -122,7 +122,7 @@ def ecc(gpu: Gpu) -> Answer:
     if gpu.consumer and not state.enabled.value:
         return not_applicable("error correction is off or not there, as on most such boards")
     if state.enabled.value is None:
-        return absent(state.enabled, "error correction", expected=gpu.model is not None)
+        return absent(state.enabled, "error correction", expected=gpu.described)
     if not state.enabled.value:
         remedy = f"nvidia-smi -i {gpu.state.index} -e 1, then reset the GPU"
         return inconclusive("off: errors would not be seen", remedy)
@@ -145,7 +145,7 @@ def rows(gpu: Gpu) -> Answer:
     if not told and gpu.sliced:
         return not_applicable("not told of a GPU that is cut into slices")
     if not told:
-        return absent(state.failed, "row remapping", expected=gpu.model is not None)
+        return absent(state.failed, "row remapping", expected=gpu.described)
     total = (state.correctable.value or 0) + (state.uncorrectable.value or 0)
     seen, more = f"{total} rows replaced", {"value": float(total), "unit": "rows"}
     if state.failed.value:
@@ -162,7 +162,7 @@ def pages(gpu: Gpu) -> Answer:
     if gpu.architecture in MODERN or gpu.consumer:
         return not_applicable("GPUs since Ampere replace rows")
     if state.pending.value is None:
-        return absent(state.pending, "retired pages", expected=gpu.model is not None)
+        return absent(state.pending, "retired pages", expected=gpu.described)
     total = (state.single_bit.value or 0) + (state.double_bit.value or 0)
     seen, more = f"{total} pages retired", {"value": float(total), "unit": "pages"}
     if state.pending.value:
@@ -177,6 +177,8 @@ def memory(gpu: Gpu) -> Answer:
     if total.value is None:
         return absent(total, "memory", expected=True)
     gigabytes = total.value / 1e9
+    if gpu.vgpu:
+        return not_applicable(f"{gigabytes:.1f} GB: the size is the vGPU profile's")
     seen, size = f"{gigabytes:.1f} GB", gpu.model and gpu.model.memory.size_gb
     if not size or not size.confirmed or size.value is None:
         return passed(seen, value=gigabytes, unit="GB")
@@ -231,7 +233,7 @@ def pcie(gpu: Gpu) -> Answer:
     width = gpu.model.pcie.width if gpu.model else None
     for found in (state.width, state.max_width):
         if found.value is None:
-            should = bool(width and width.confirmed)
+            should = bool(width and width.confirmed) and not gpu.vgpu
             return absent(found, "PCIe width", expected=should)
     now, most = state.width.value or 0, state.max_width.value or 0
     shown = held(now, "lanes", f"at least {bound.value * most:g} lanes", bound)
@@ -272,13 +274,15 @@ def nvlink(gpu: Gpu) -> Answer:
     has = bool(wanted and wanted.confirmed)
     if model and model.nvlink is None:
         return not_applicable("this model has no NVLink")
-    alone = len(gpu.node.snapshot.gpus) == 1
+    alone = len(gpu.node.snapshot.gpus) == 1 or gpu.vgpu  # its links are the host's
     if found.value is None:
         return absent(found, "NVLinks", expected=has and not alone)
     down = [str(link.link) for link in found.value if link.active.value is False]
     up = active(gpu) or 0
     if alone and not up:
-        return not_applicable("none is up: there is no second GPU to link to")
+        return not_applicable(
+            "none is up: there is no second GPU to link to, or the links are the host's"
+        )
     if not has or wanted is None or wanted.value is None:
         return passed(f"{up} up; how many there should be is not known", value=up, unit="links")
     bound = gpu.bound("nvlinks_least")

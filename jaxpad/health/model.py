@@ -81,6 +81,16 @@ class Gpu:
         return "GeForce" in self.name or "RTX" in self.name or "TITAN" in self.name
 
     @property
+    def vgpu(self) -> bool:
+        """A share of a GPU in a virtual machine: board, links and errors are the host's."""
+        return self.state.modes.virtualisation.value == "vgpu"
+
+    @property
+    def described(self) -> bool:
+        """Whether the driver should tell what a board of a known model has."""
+        return self.model is not None and not self.vgpu
+
+    @property
     def sliced(self) -> bool:
         """Whether the GPU is the parent of MIG devices."""
         return bool(self.state.mig.enabled.value)
