@@ -266,3 +266,17 @@ def test_vgpu_guest_is_not_held_to_the_board() -> None:
     found = judged(replace(guest, gpus=guest.gpus[:1]))
     for question in ("memory", "temperature", "power", "pcie", "ecc", "rows", "nvlink"):
         assert found[question].verdict is Verdict.NOT_APPLICABLE, found[question]
+
+
+@pytest.mark.parametrize(("now", "slot", "words"), [(1, 5, "1 of 5"), (3, 3, "the slot has 3")])
+def test_pcie_generation(now: int, slot: int, words: str) -> None:
+    snapshot = seen(H100)
+    link = replace(
+        snapshot.gpus[0].pcie,
+        generation=Reading(now),
+        max_generation=Reading(slot),
+        gpu_max_generation=Reading(5),
+    )
+    found = judged(first(snapshot, pcie=link))["pcie"]
+    assert found.verdict is Verdict.INCONCLUSIVE
+    assert words in found.seen

@@ -227,7 +227,8 @@ def pcie(gpu: Gpu) -> Answer:
 
     "The current link generation and width. These may be reduced when the GPU is not in use"
     (https://docs.nvidia.com/deploy/nvidia-smi/): at rest a narrow link is inconclusive, and
-    the generation is not judged. A slot narrower than the GPU is inconclusive, too.
+    the generation is judged at work alone. A narrower slot, or one slower than its
+    peers' is inconclusive, too.
     """
     state, bound = gpu.state.pcie, gpu.bound("pcie_width_least")
     width = gpu.model.pcie.width if gpu.model else None
@@ -247,7 +248,23 @@ def pcie(gpu: Gpu) -> Answer:
         seen = f"x{now}: the slot has x{most}, the GPU x{width.value:g}"
         remedy = "use a slot with all lanes, or set pcie_width_least if this one is meant"
         return inconclusive(seen, remedy, why=why, **shown)
-    return passed(f"x{now}, generation {state.generation.value or 'unknown'}", **shown)
+    return _generation(gpu, f"x{now}, generation", shown)
+
+
+def _generation(gpu: Gpu, words: str, shown: dict[str, object]) -> Answer:
+    """Inconclusive: a slower link at work than GPU and slot have, or a slower slot."""
+    state = gpu.state.pcie
+    now, most, own = (
+        found.value or 0
+        for found in (state.generation, state.max_generation, state.gpu_max_generation)
+    )
+    if gpu.at_work and 0 < now < most:
+        return inconclusive(f"{words} {now} of {most} at work", SEAT, why="half or less", **shown)
+    best = max(other.state.pcie.max_generation.value or 0 for other in gpu.node.gpus)
+    if 0 < most < min(own, best):  # a machine whose slots are all slower is as it was bought
+        remedy = "use a slot of the GPU's generation, and see the BIOS setting of its speed"
+        return inconclusive(f"{words} {now}: the slot has {most}, the GPU {own}", remedy, **shown)
+    return passed(f"{words} {now or 'unknown'}", **shown)
 
 
 def replays(gpu: Gpu) -> Answer:
