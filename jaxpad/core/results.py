@@ -7,7 +7,7 @@ two together.
 from __future__ import annotations
 
 import enum
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 
 # Errors that are the caller's to mend.
@@ -57,6 +57,16 @@ def overall(verdicts: Iterable[Verdict]) -> Verdict:
     found = set(verdicts)
     order = (Verdict.FAIL, Verdict.INCONCLUSIVE, Verdict.PASS, Verdict.NOT_APPLICABLE)
     return next((verdict for verdict in order if verdict in found), Verdict.INCONCLUSIVE)
+
+
+def lack(what: str, seen: Collection[object], wanted: int = 1) -> str:
+    """Why a collection is no evidence: less in it than `wanted`; empty where it is enough.
+
+    Every judge of a collection asks this before it passes: of nothing, all is well.
+    """
+    if len(seen) >= wanted:
+        return ""
+    return f"only {len(seen)} of {wanted}: {what}" if seen else f"no {what} was seen"
 
 
 SCHEMA_VERSION = 2

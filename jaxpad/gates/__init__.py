@@ -11,15 +11,12 @@ from jaxpad.gates.evidence import Evidence
 from jaxpad.gates.judging import (
     Answer,
     all_used,
-    clocked,
-    counters,
     judge,
     of_findings,
     of_judgements,
-    slowed,
-    stayed,
     where,
 )
+from jaxpad.gates.watched import clocked, counters, slowed, stayed
 
 __all__ = [
     "Answer",

@@ -4,20 +4,16 @@ from __future__ import annotations
 
 import math
 import statistics
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from jaxpad.checks import Failed, Inconclusive, not_applicable
-from jaxpad.core.bounds import Bounds
-from jaxpad.core.results import Judgement, Rate, Verdict, overall
+from jaxpad.core.results import Judgement, Rate, Verdict, lack, overall
 from jaxpad.core.text import percent, ratio
-from jaxpad.gates.evidence import Evidence, Peak, Subject, peak, subjects, window
+from jaxpad.gates.evidence import Evidence, Peak, Subject, peak, subjects
 from jaxpad.gates.explanation import Reason, explain
 from jaxpad.health import Finding
-from jaxpad.health.gpu import FAULTS
-from jaxpad.health.kernel import hardware
 from jaxpad.machine.facts import Survey
-from jaxpad.nvml import GpuState, GpuTrace, Reading, Snapshot, Trace, Xid
 
 UNITS = {"B": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30}
 TRANSFERS = ("host_to_device", "device_to_host")
@@ -156,6 +152,7 @@ def _peers(subject: Subject, others: Sequence[Subject]) -> Iterator[Subject]:
 # One answer for many judgements, or for many findings: verdict, reason and remedy.
 
 _NAMED = 4
+UNSEEN = "run jaxpad smoke again, whole; if it stays, see jaxpad health"
 
 
 @dataclass(frozen=True)
@@ -178,16 +175,19 @@ class Answer:
 
 def of_judgements(found: Sequence[Judgement]) -> Answer:
     """The worst of the rates: which they are, what they are held to, and why they are short."""
-    return _worst([(one.verdict, _told(one), one.remedy) for one in found])
+    return _worst("rate", [(one.verdict, _told(one), one.remedy) for one in found])
 
 
 def of_findings(found: Sequence[Finding]) -> Answer:
     """The worst of the findings of `jaxpad health`, each with the GPU that it is of."""
-    return _worst([(one.verdict, _found(one), one.remedy) for one in found])
+    return _worst(
+        "answer of the driver", [(each.verdict, _found(each), each.remedy) for each in found]
+    )
 
 
-def _worst(told: Iterable[tuple[Verdict, str, str]]) -> Answer:
-    told = tuple(told)
+def _worst(what: str, told: Sequence[tuple[Verdict, str, str]]) -> Answer:
+    if why := lack(what, told):
+        return Answer(Verdict.INCONCLUSIVE, why, UNSEEN)
     verdict = overall(each[0] for each in told)
     worst = [(words, remedy) for each, words, remedy in told if each is verdict]
     lines = list(dict.fromkeys(words for words, _ in worst if words))
@@ -236,6 +236,8 @@ def all_used(survey: Survey, ordinals: Sequence[int]) -> Answer:
         return Answer(Verdict.INCONCLUSIVE, "; ".join(lost), remedy)
     used = {each.gpu.index for each in matches if each.gpu}
     wanted = survey.visible
+    if why := lack("GPU", wanted):
+        return Answer(Verdict.INCONCLUSIVE, why, UNSEEN)
     missing = sorted(wanted - used)
     if not missing:
         return Answer(Verdict.PASS)
@@ -250,139 +252,3 @@ def _remedy(index: int) -> str:
         "with no slice, or out of its fabric is not given to CUDA; where it is meant to be left "
         "out, say so with CUDA_VISIBLE_DEVICES"
     )
-
-
-# What the sampler, and a second look, say of the run as a whole.
-
-RESET = "drain the node and reset the GPU (nvidia-smi -r) or reboot; replace it if it comes again"
-SLOW_DRIVER = "see dmesg for Xid lines and for tasks blocked in the nvidia module"
-ODD = "compare with nvidia-smi -q; if it says the same, reset the GPU or update the driver"
-_LONGEST_GAP_S = 1.5
-
-
-def stayed(trace: Trace) -> Answer:
-    """Fail: a GPU stopped answering. Inconclusive: NVML did, was slow, or told what cannot be."""
-    lost = [f"GPU {at}: {gpu.lost.reason}" for at, gpu in enumerate(trace.gpus) if gpu.lost]
-    if lost:
-        return Answer(Verdict.FAIL, f"lost in mid-run: {'; '.join(lost)}", RESET)
-    if trace.error:
-        return Answer(
-            Verdict.INCONCLUSIVE, f"the sampler saw too little: {trace.error}", SLOW_DRIVER
-        )
-    slow = [gap for gap in trace.gaps if gap.seconds > _LONGEST_GAP_S and gap.why.startswith("GPU")]
-    if slow:
-        return Answer(Verdict.INCONCLUSIVE, f"NVML was slow: {slow[0].why}", SLOW_DRIVER)
-    odd = [f"GPU {at} {words}" for at, gpu in enumerate(trace.gpus) for words in _garbage(gpu)]
-    if odd:
-        return Answer(Verdict.INCONCLUSIVE, "; ".join(odd[:4]), ODD)
-    return Answer(Verdict.PASS)
-
-
-def _garbage(gpu: GpuTrace) -> Iterator[str]:
-    return (f"{name} {why}" for name, why in gpu.absent.items() if why.startswith("garbage"))
-
-
-def slowed(trace: Trace, bounds: Bounds) -> Answer:
-    """Fail: heat or the power supply held clocks down for more than a moment of the run."""
-    bound = bounds["slowdown_share_most"]
-    for at, gpu in enumerate(trace.gpus):
-        for name, (words, remedy) in FAULTS.items():
-            share = max(_counted(gpu, name), _sampled(gpu, name))
-            if share > bound.value:
-                reason = f"GPU {at}: {words} for {percent(share)} of the run"
-                return Answer(Verdict.FAIL, reason, remedy)
-    return Answer(Verdict.PASS)
-
-
-def _counted(gpu: GpuTrace, name: str) -> float:
-    """By the driver's own counters, which miss nothing between two samples."""
-    spent = gpu.slowed_ns.get(name, Reading(None, "not counted")).value or 0
-    length = gpu.time_s[-1] - gpu.time_s[0] if len(gpu.time_s) > 1 else 0.0
-    return ratio(spent / 1e9, length) or 0.0
-
-
-def _sampled(gpu: GpuTrace, name: str) -> float:
-    if not gpu.time_s:
-        return 0.0
-    seen = window(gpu, gpu.time_s[0], gpu.time_s[-1])
-    return seen.share(name) if seen else 0.0
-
-
-def clocked(evidence: Evidence) -> Answer:
-    """Inconclusive: a clock that somebody set, or that stays low with nothing to hold it.
-
-    By the state of each GPU under load.
-    """
-    least = evidence.bounds["clock_least"].value
-    odd = [words for gpu in evidence.loaded.values() for words in _low(gpu, least)]
-    if not odd:
-        return Answer(Verdict.PASS)
-    verdict = Verdict.FAIL if evidence.strict else Verdict.INCONCLUSIVE
-    remedy = "nvidia-smi -rgc, -rmc and -rac take set clocks back"
-    return Answer(verdict, "; ".join(odd[:4]), remedy)
-
-
-def _low(gpu: GpuState, least: float) -> Iterator[str]:
-    held = set(gpu.throttle.reasons.value or ())
-    if "gpu_idle" in held:
-        return
-    clocks = gpu.clocks
-    if not held & {"sw_power_cap", *FAULTS}:
-        yield from _below(gpu.index, "SM", clocks.sm_mhz, clocks.max_sm_mhz, least)
-    yield from _below(gpu.index, "memory", clocks.memory_mhz, clocks.max_memory_mhz, least)
-    if "applications_clocks_setting" in held:
-        yield f"GPU {gpu.index}: its clocks are set (nvidia-smi -ac or -lgc)"
-
-
-def _below(
-    index: int, what: str, now: Reading[int], most: Reading[int], least: float
-) -> Iterator[str]:
-    if now.value is not None and most.value and now.value < least * most.value:
-        yield f"GPU {index}: its {what} clock is at {now.value} of {most.value} MHz under load"
-
-
-_COUNTERS: dict[str, Callable[[GpuState], Reading[int]]] = {
-    "uncorrected ECC errors": lambda gpu: gpu.ecc.uncorrected_volatile,
-    "rows replaced for uncorrectable errors": lambda gpu: gpu.remapped_rows.uncorrectable,
-    "PCIe replays": lambda gpu: gpu.pcie.replays,
-}
-_FATAL = ("uncorrected ECC errors", "rows replaced for uncorrectable errors")
-
-
-def counters(before: Snapshot, after: Snapshot, most_replays: float) -> Answer:
-    """Fail: memory errors or Xids that came during the run. Inconclusive: many PCIe replays."""
-    grown = list(_grown(before, after))
-    fatal = [words for name, words, _ in grown if name in _FATAL]
-    xids = _new_xids(before, after)
-    fatal += [f"Xid {xid.code} of {xid.pci_bus_id}" for xid in hardware(xids)]
-    if fatal:
-        remedy = (
-            "drain the GPU and reset it (nvidia-smi -r) or reboot; if it comes back, replace it"
-        )
-        return Answer(Verdict.FAIL, f"during the run: {'; '.join(fatal)}", remedy)
-    if xids:
-        words = ", ".join(f"Xid {xid.code} of {xid.pci_bus_id}" for xid in xids[:4])
-        remedy = "see dmesg for the process that it names; look the code up in NVIDIA's catalogue"
-        return Answer(Verdict.INCONCLUSIVE, f"during the run: {words}", remedy)
-    replays = [words for name, words, by in grown if name == "PCIe replays" and by > most_replays]
-    if replays:
-        remedy = "reseat the GPU and its riser or cable, then run again"
-        return Answer(Verdict.INCONCLUSIVE, f"during the run: {'; '.join(replays)}", remedy)
-    return Answer(Verdict.PASS)
-
-
-def _grown(before: Snapshot, after: Snapshot) -> Iterator[tuple[str, str, int]]:
-    """Counter, words and growth, for each GPU that both snapshots have."""
-    first = {gpu.identity.uuid.value: gpu for gpu in before.gpus}
-    for gpu in after.gpus:
-        old = first.get(gpu.identity.uuid.value)
-        for name, read in _COUNTERS.items() if old else ():
-            was, now = read(old).value if old else None, read(gpu).value
-            if was is not None and now is not None and now > was:
-                yield name, f"GPU {gpu.index}: {now - was} {name}", now - was
-
-
-def _new_xids(before: Snapshot, after: Snapshot) -> list[Xid]:
-    """Xids of the kernel's log that the first look did not see."""
-    old = {(xid.seconds, xid.code) for xid in before.kernel.xids.value or ()}
-    return [xid for xid in after.kernel.xids.value or () if (xid.seconds, xid.code) not in old]
