@@ -31,7 +31,7 @@ def fleet_command(options: FleetOptions) -> int:
     scheduler = _scheduler(options.scheduler)
     expected = fleet.expected(options.expect) if options.expect else ()
     limits = bounds.load(options.thresholds)
-    found = fleet.merge(Path(options.reports), expected=expected, bounds=limits)
+    found = fleet.merge(Path(options.reports), expected=expected, gpus=options.gpus, bounds=limits)
     fleet.write(found, options.out, scheduler=scheduler)
     if options.textfile:
         textfiles.write_textfile(fleet.prometheus(found, time.time()), options.textfile)

@@ -227,6 +227,12 @@ class FleetOptions:
     )
     out: Path = option("folder for fleet.json and fleet.html", Path("fleet-report"), value="FOLDER")
     expect: str = option("nodes that should be there: n[0-3],n7 or a file of names", value="NODES")
+    gpus: int | None = option(
+        "how many GPUs each node should have; fewer fail; default: as most nodes have",
+        None,
+        least=0,
+        noun="a whole number of GPUs",
+    )
     scheduler: str = option(
         "whose lines drain a node; default: the one found here", choices=("slurm", "kubernetes")
     )

@@ -8,8 +8,9 @@ import math
 import os
 import re
 from array import array
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
@@ -195,20 +196,19 @@ class Digest:
     layout: tuple[tuple[Series, str], ...]
     values: array[float]
     mark: bytes  # the same for the same bytes
+    gpus: int = 0  # that the driver lists
+    checks: int = 0  # that were run
+    selected: bool = False  # by -k
+    twice: str = ""  # a bus id that two GPUs have
 
     def shared(self, same: Same) -> Digest:
         """The digest with what other nodes have too replaced by the one that is kept."""
-        return Digest(
-            self.name,
-            self.node,
-            self.started,
-            self.verdict,
-            tuple(map(same, self.wrong)),
-            same(self.models),
-            same(self.traits),
-            same(self.layout),
-            self.values,
-            self.mark,
+        return replace(
+            self,
+            wrong=tuple(map(same, self.wrong)),
+            models=same(self.models),
+            traits=same(self.traits),
+            layout=same(self.layout),
         )
 
 
@@ -237,8 +237,17 @@ def digest(name: str, report: Report, data: bytes, same: Same) -> Digest:
         layout=tuple((each.series, each.place) for each in found),
         values=array("d", (each.value for each in found)),
         mark=hashlib.blake2b(data, digest_size=16).digest(),
+        gpus=len(report.gpus),
+        checks=len(report.checks),
+        selected=any(word.startswith(("-k", "--k")) for word in report.command),
+        twice=_twice(report),
     )
     return whole.shared(same)
+
+
+def _twice(report: Report) -> str:
+    found = Counter(gpu.pci_bus_id for gpu in report.gpus if gpu.pci_bus_id)
+    return next((brief_list(bus, 40) for bus, count in found.items() if count > 1), "")
 
 
 def _moment(text: str) -> str:

@@ -6,20 +6,104 @@ import datetime
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
 
 import jaxpad
 from jaxpad.core import bounds as all_bounds
 from jaxpad.core.bounds import Bounds
-from jaxpad.core.results import Verdict
+from jaxpad.core.results import Verdict, overall
 from jaxpad.core.text import brief_list, hold, plural, valid_node_name
 from jaxpad.fleet.digest import Digest, Wrong
 from jaxpad.fleet.gathering import Gathered, gather
-from jaxpad.fleet.model import Fleet, Node, Outlier, Problem, SetAside
+from jaxpad.fleet.model import PEERS, Fleet, Node, Outlier, Problem, SetAside
 from jaxpad.fleet.outliers import Far, compared, drift, far, lay
 from jaxpad.fleet.untrusted import Refused
+
+# Whether a report is of the whole node, and of now: by a given number, else by the others.
+
+OLD_DAYS, APART_DAYS = 365, 30  # of a report's age, and behind the newest of the fleet
+_WHOLE = "run the whole smoke suite on it again, now; a node without all its GPUs needs repair"
+
+
+def census(digests: Sequence[Digest], gpus: int | None) -> tuple[Digest, ...]:
+    """The digests, each with what it lacks beside the others, or of `gpus` GPUs, as wrong."""
+    now = datetime.datetime.now(datetime.UTC)
+    usual = _Usual(
+        gpus=_most([one.gpus for one in digests]),
+        checks=_most([one.checks for one in digests]),
+        models=_majority([one.models for one in digests if one.models]),
+        oldest=_oldest(digests, now),
+        newest=now + datetime.timedelta(days=1),
+    )
+    return tuple(_beside(one, usual, gpus) for one in digests)
+
+
+@dataclass(frozen=True)
+class _Usual:
+    """What most nodes have, and the times between which a report is of now."""
+
+    gpus: int
+    checks: int
+    models: tuple[str, ...]  # empty: no model is that of more than half
+    oldest: datetime.datetime
+    newest: datetime.datetime
+
+
+def _most(counts: Sequence[int]) -> int:
+    """The most common; of two as common the larger."""
+    found = Counter(counts)
+    return max(found, key=lambda count: (found[count], count), default=0)
+
+
+def _majority(models: Sequence[tuple[str, ...]]) -> tuple[str, ...]:
+    (first, count), *_ = Counter(models).most_common(1) or [((), 0)]
+    return first if count > len(models) / 2 else ()
+
+
+def _time(one: Digest) -> datetime.datetime | None:
+    if not one.started:
+        return None
+    found = datetime.datetime.fromisoformat(one.started)
+    return found if found.tzinfo else found.replace(tzinfo=datetime.UTC)
+
+
+def _oldest(digests: Sequence[Digest], now: datetime.datetime) -> datetime.datetime:
+    times = [time for one in digests if (time := _time(one)) and time <= now]
+    least = now - datetime.timedelta(days=OLD_DAYS)
+    apart = datetime.timedelta(days=APART_DAYS)
+    return max([least, max(times) - apart] if times and max(times) > least else [least])
+
+
+def _beside(one: Digest, usual: _Usual, gpus: int | None) -> Digest:
+    few = gpus is not None and one.gpus < gpus
+    words = [f"{one.gpus} of {gpus} GPUs"] if few else []
+    words += [f"two GPUs with the bus id {one.twice}"] if one.twice else []
+    verdict = Verdict.FAIL if words else Verdict.INCONCLUSIVE
+    words += _doubts(one, usual, gpus)
+    if not words:
+        return one
+    reason = "; ".join(words)
+    wrong = Wrong(PEERS, verdict, reason, _WHOLE, reason)
+    return replace(one, wrong=(*one.wrong, wrong), verdict=overall([one.verdict, verdict]))
+
+
+def _doubts(one: Digest, usual: _Usual, gpus: int | None) -> list[str]:
+    """What may be meant, and is no evidence that the node is whole."""
+    time, found = _time(one), list[str]()
+    if gpus is None and not one.gpus:
+        found.append("a report without a GPU: only the CPU was tested")
+    elif gpus is None and one.gpus < usual.gpus:
+        found.append(f"{one.gpus} GPUs where most nodes have {usual.gpus}")
+    if one.models and usual.models and one.models != usual.models:
+        found.append(f"{', '.join(one.models)} where most have {', '.join(usual.models)}")
+    if one.selected or 2 * one.checks < usual.checks:
+        found.append(f"only some checks were run ({one.checks})")
+    if time and not usual.oldest <= time <= usual.newest:
+        found.append(f"a report of {one.started[:10]}, which is not of now")
+    return found
+
 
 # What is wrong, told once for all nodes that have it.
 
@@ -66,7 +150,7 @@ def _problem(
         remedy=wrong.remedy,
         nodes=tuple(one.name for one in nodes),
         among=among,
-        shared=wrong.verdict is Verdict.FAIL and many,
+        shared=wrong.verdict is Verdict.FAIL and many and wrong.check != PEERS,
     )
 
 
@@ -177,11 +261,13 @@ def merge(
     *,
     expected: Sequence[str] = (),
     not_tested: Mapping[str, str] = NOBODY,
+    gpus: int | None = None,
     bounds: Bounds | None = None,
 ) -> Fleet:
     """The fleet whose reports lie in `folder`, one folder a node, named for it.
 
     `expected`: nodes that should be there; one without a report is inconclusive.
+    `gpus`: how many each node should have; fewer fail. None: as most nodes have.
     `not_tested`: nodes that could not be tested, each with the reason.
 
     Raises UsageError for a folder that cannot be read and for a name that no node can have.
@@ -190,6 +276,7 @@ def merge(
     wanted, reasons = hold(expected), dict(zip(hold(not_tested), not_tested.values(), strict=True))
     limits = bounds or all_bounds.load()
     found = gather(folder)
+    found = replace(found, digests=list(census(found.digests, gpus)))
     told = problems(found.digests, limits["shared_failure_least"].value)
     columns = [compared(numbers, limits) for numbers in lay(found.digests)]
     outliers = tuple(sorted((one for _, outside in columns for one in outside), key=_node_rank))

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from jaxpad.core.results import Verdict, overall
 
 SCHEMA_VERSION = 1
+PEERS = "fleet::peers"  # the check that a node's own report cannot make
 
 
 @dataclass(frozen=True)
