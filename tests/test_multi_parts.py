@@ -175,6 +175,11 @@ def test_sockets_beside_infiniband_fail() -> None:
     assert remedy
     assert transport(parse(SOCKETS), [], nodes=2)[0] is Verdict.PASS
     assert transport(parse(INFINIBAND), [port()], nodes=2)[0] is Verdict.PASS
+    assert "socketStartConnect" in why  # NCCL's own warning
+    staged = transport(parse(INFINIBAND.replace("/GDRDMA", "")), [port()], nodes=2)
+    assert staged[0] is Verdict.INCONCLUSIVE
+    assert "without GPUDirect RDMA" in staged[1]
+    assert "nvidia-peermem" in staged[2]
     assert transport(parse(""), [port()], nodes=2)[0] is Verdict.INCONCLUSIVE
     assert transport(parse(""), [port()], nodes=1)[0] is Verdict.NOT_APPLICABLE
 

@@ -95,6 +95,11 @@ _REMEDY = (
     "libibverbs (rdma-core)"
 )
 
+_DIRECT = (
+    "load nvidia-peermem, or use a kernel with DMA-BUF and NVIDIA's open kernel modules; unset "
+    "NCCL_NET_GDR_LEVEL"
+)
+
 Answer = tuple[Verdict, str, str]  # verdict, reason, remedy
 
 
@@ -135,7 +140,7 @@ def transport(seen: Transport, ports: Sequence[Port], nodes: int) -> Answer:
     """Sockets are a fail while an InfiniBand port is active."""
     if seen.sockets and ports and nodes > 1:
         names = ", ".join(f"{port.adapter} port {port.port}" for port in ports[:4])
-        cause = f" ({seen.no_infiniband})" if seen.no_infiniband else ""
+        cause = (f" ({seen.no_infiniband})" if seen.no_infiniband else "") + _said(seen)
         return (
             Verdict.FAIL,
             f"NCCL moves data through TCP sockets{cause} while InfiniBand is active: {names}",
@@ -144,9 +149,17 @@ def transport(seen: Transport, ports: Sequence[Port], nodes: int) -> Answer:
     if not seen.ways and not seen.network:
         if nodes == 1:
             return Verdict.NOT_APPLICABLE, "NCCL has written of no channel, on one node", ""
-        why = "NCCL's log names no transport"
+        why = f"NCCL's log names no transport{_said(seen)}"
         return Verdict.INCONCLUSIVE, why, "see nccl-<rank>.log in the folder of --out"
-    return Verdict.PASS, seen.words, ""
+    if "NET/IB" in seen.ways and not seen.gpu_direct:
+        why = f"NCCL moves data through {seen.words} without GPUDirect RDMA{_said(seen)}"
+        return Verdict.INCONCLUSIVE, why, _DIRECT
+    return Verdict.PASS, seen.words + _said(seen), ""
+
+
+def _said(seen: Transport) -> str:
+    """NCCL's own warnings."""
+    return f" (NCCL warns: {'; '.join(seen.warnings)})" if seen.warnings else ""
 
 
 def bandwidth(
