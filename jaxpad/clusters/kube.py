@@ -256,7 +256,11 @@ class _Run:
     def answer(self) -> Whole:
         """What is known by now, of both stages."""
         found = fleet.merge(
-            self._plan.nodes, expected=tuple(self._verdicts), not_tested=self._absent()
+            self._plan.nodes,
+            expected=tuple(self._verdicts),
+            gpus=self._plan.gpus,
+            part=bool(self._plan.suite.select),
+            not_tested=self._absent(),
         )
         if self._second and self._second.report:
             report = self._second.report

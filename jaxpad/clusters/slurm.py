@@ -227,7 +227,11 @@ class _Run:
     def answer(self) -> Whole:
         """What came of both, merged."""
         found = fleet.merge(
-            self._plan.nodes, expected=self._choice.names, not_tested=self._found.not_tested
+            self._plan.nodes,
+            expected=self._choice.names,
+            gpus=self._plan.gpus(self._choice.tested) if self._choice.tested else None,
+            part=bool(self._plan.suite.select),
+            not_tested=self._found.not_tested,
         )
         if self._second and self._second.report:
             report = self._second.report

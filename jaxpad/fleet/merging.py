@@ -262,12 +262,14 @@ def merge(
     expected: Sequence[str] = (),
     not_tested: Mapping[str, str] = NOBODY,
     gpus: int | None = None,
+    part: bool = False,
     bounds: Bounds | None = None,
 ) -> Fleet:
     """The fleet whose reports lie in `folder`, one folder a node, named for it.
 
     `expected`: nodes that should be there; one without a report is inconclusive.
     `gpus`: how many each node should have; fewer fail. None: as most nodes have.
+    `part`: the nodes were asked for a selection of checks, and not for the whole suite.
     `not_tested`: nodes that could not be tested, each with the reason.
 
     Raises UsageError for a folder that cannot be read and for a name that no node can have.
@@ -276,7 +278,8 @@ def merge(
     wanted, reasons = hold(expected), dict(zip(hold(not_tested), not_tested.values(), strict=True))
     limits = bounds or all_bounds.load()
     found = gather(folder)
-    found = replace(found, digests=list(census(found.digests, gpus)))
+    digests = [replace(one, selected=one.selected and not part) for one in found.digests]
+    found = replace(found, digests=list(census(digests, gpus)))
     told = problems(found.digests, limits["shared_failure_least"].value)
     columns = [compared(numbers, limits) for numbers in lay(found.digests)]
     outliers = tuple(sorted((one for _, outside in columns for one in outside), key=_node_rank))
