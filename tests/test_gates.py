@@ -113,6 +113,13 @@ def test_garbage_rate(median: float) -> None:
     assert one(rate(median)).verdict is UNSURE
 
 
+@pytest.mark.parametrize("odd", [math.nan, math.inf, 0.0])
+def test_garbage_is_nobodys_peer(odd: float) -> None:
+    """The one that is no number is named; the healthy beside it do not fail for it."""
+    found = gates.judge(rates([GEMM, GEMM, odd, GEMM]), evidence())
+    assert [each.verdict for each in found] == [PASS, PASS, UNSURE, PASS]
+
+
 def test_faster_than_its_peak() -> None:
     found = one(rate(2000.0))
     assert found.verdict is UNSURE
