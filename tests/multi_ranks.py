@@ -21,6 +21,7 @@ from typing import IO, Any
 import ports
 from helpers import HOME, environ
 from jaxpad import multi
+from jaxpad.commands.options import read
 from jaxpad.multi import Identity, MultiReport, Stage
 from jaxpad.multi.record import Disturb
 
@@ -167,4 +168,6 @@ def _session(process: Path) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(multi.main(multi.MultiOptions(**json.loads(sys.argv[2])), disturb=FAULTS[sys.argv[1]]))
+    sys.exit(
+        multi.main(read(multi.MultiOptions, json.loads(sys.argv[2])), disturb=FAULTS[sys.argv[1]])
+    )

@@ -174,7 +174,7 @@ def test_no_engine(program: Programs) -> None:
 
 
 def test_unknown_engine() -> None:
-    with pytest.raises(UsageError, match="not one of docker, podman, apptainer"):
+    with pytest.raises(UsageError, match="expected docker, podman or apptainer"):
         containers_engine.find("dokcer")
 
 

@@ -12,8 +12,10 @@ import pytest
 
 import lanes
 from helpers import HOME, environ
+from jaxpad.commands.options import read
 from jaxpad.core.results import UsageError
 from tools import upkeep
+from tools.options import OwnTestsOptions
 
 FILES = sorted(str(file.relative_to(lanes.HERE)) for file in lanes.HERE.rglob("test_*.py"))
 
@@ -56,8 +58,8 @@ def test_workers_share_no_file() -> None:
 
 
 def test_a_number_of_workers_is_no_negative_one() -> None:
-    with pytest.raises(UsageError, match="--workers is -1, expected a whole number"):
-        upkeep.test_options(-1, quick=False, jax_only=False)
+    with pytest.raises(UsageError, match="--workers must be a whole number from 0 on, got '-1'"):
+        read(OwnTestsOptions, {"workers": "-1"})
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,7 @@ FILES = {
         ("[requires]", "# jaxpad's later note\n[requires]"),
     ),
     "tasks.py": (
-        ("namespace = Collection(", "USERS = True\nnamespace = Collection("),
+        ("namespace = collection(", "USERS = True\nnamespace = collection("),
         ("import sys\n", "import sys  # jaxpad's later note\n"),
     ),
 }

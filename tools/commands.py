@@ -59,7 +59,7 @@ COMMANDS = (
         MAINTAIN,
         "Run the project's own tests.",
         "tools.upkeep:test_command",
-        f"{_HERE}TestsOptions",
+        f"{_HERE}OwnTestsOptions",
         "invoke test --quick",
     ),
 )

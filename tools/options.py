@@ -71,7 +71,7 @@ class SiteOptions:
 
 
 @dataclass(frozen=True)
-class TestsOptions:
+class OwnTestsOptions:
     """The project's own tests."""
 
     k: str = option("only the tests this expression names", value="EXPRESSION")

@@ -11,7 +11,7 @@ from pathlib import Path
 from jaxpad.core import child
 from jaxpad.core.paths import HOME
 from jaxpad.core.results import UsageError
-from tools.options import LintOptions, LockOptions, TestsOptions
+from tools.options import LintOptions, LockOptions, OwnTestsOptions
 
 SETS = ("cpu", "cuda12", "cuda13", "proof", "dev")  # an environment each
 # Installed beside a JAX that is there already, so they must not bring what it is built against.
@@ -86,7 +86,7 @@ def lint_command(options: LintOptions) -> int:
     return lint(HOME, fix=options.fix)
 
 
-def test_command(options: TestsOptions) -> int:
+def test_command(options: OwnTestsOptions) -> int:
     """`test` in this checkout."""
     return test(
         HOME,

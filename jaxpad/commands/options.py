@@ -19,7 +19,7 @@ from jaxpad.core.results import UsageError
 from jaxpad.core.text import unknown
 
 T = TypeVar("T")
-MOST = 1 << 31  # of any number that is typed
+MOST = 1 << 63  # of any number that is typed
 
 # What several commands say alike.
 JSON = "print JSON on stdout"
@@ -178,7 +178,7 @@ def _path(_one: Option, text: str) -> Path:
 
 def _whole(one: Option, text: str) -> int:
     digits = text.removeprefix("-")
-    number = int(text) if digits.isascii() and digits.isdecimal() and len(digits) < 12 else None
+    number = int(text) if digits.isascii() and digits.isdecimal() and len(digits) < 20 else None
     if number is None or not one.least <= number <= one.most:
         raise UsageError(f"{one.flag} must be {_wanted(one)}, got {text!r}")
     return number

@@ -25,12 +25,11 @@ from jaxpad.fleet.model import (
     Problem as Problem,
     SetAside as SetAside,
 )
-from jaxpad.fleet.output import to_json as to_json
+from jaxpad.fleet.page import to_json as to_json
 from jaxpad.fleet.untrusted import Refused as Refused
 
 if TYPE_CHECKING:
-    from jaxpad.fleet.output import write as write
-    from jaxpad.fleet.page import to_html as to_html
+    from jaxpad.fleet.page import to_html as to_html, write as write
     from jaxpad.fleet.text import (
         SCHEDULERS as SCHEDULERS,
         line as line,
@@ -45,7 +44,7 @@ _LATER = {
     "prometheus": ".text",
     "summary": ".text",
     "to_html": ".page",
-    "write": ".output",
+    "write": ".page",
 }
 
 

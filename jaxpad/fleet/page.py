@@ -6,11 +6,16 @@ attention, and says how many more there are. fleet.json has everything.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Iterator, Sequence
 from functools import cache
 from importlib import resources
+from pathlib import Path
 from string import Template
+from typing import Any
 
+from jaxpad.core.codec import to_plain
+from jaxpad.core.files import replace_all
 from jaxpad.core.markup import (
     Html,
     badge,
@@ -30,7 +35,7 @@ from jaxpad.core.text import moment, number, plural
 from jaxpad.fleet.chart import Spread, chart
 from jaxpad.fleet.model import SCHEMA_VERSION, Distribution, Drift, Fleet, Node, Outlier, Problem
 from jaxpad.fleet.outliers import Far, away, far
-from jaxpad.fleet.text import Step, headline, line, on, steps, told
+from jaxpad.fleet.text import SCHEDULERS, Step, headline, line, on, steps, told
 
 # The parts of fleet.html that tell of nodes: the verdict, whom to drain, why, who is missing.
 #
@@ -322,3 +327,42 @@ def _template() -> Template:
 @cache
 def _read(package: str, name: str) -> str:
     return (resources.files(package) / name).read_text(encoding="utf-8")
+
+
+# A fleet's two files, each replaced whole or not at all.
+
+# fleet.json: a fleet as JSON data.
+
+
+def to_json(found: Fleet) -> dict[str, Any]:
+    """The content of fleet.json, as fleet.schema.json describes it."""
+    return {
+        "schema": SCHEMA_VERSION,
+        "verdict": found.verdict.value,
+        "exit_code": found.verdict.exit_code,
+        "counts": found.counts,
+        "drain": [
+            {"node": node.name, "reason": node.drain}
+            | {scheduler: line(node, scheduler) for scheduler in SCHEDULERS}
+            for node in found.to_drain
+        ],
+        **to_plain(found),
+    }
+
+
+def write(
+    found: Fleet, out: Path, *, scheduler: str = "slurm", pictures: bool = True
+) -> dict[str, Path]:
+    """Write fleet.json and fleet.html into `out`; the path of each by its name.
+
+    Both are written in full before the first takes its name. Makes the folder. The page
+    has the drain lines of `scheduler`, "slurm" or "kubernetes"; fleet.json has both.
+
+    Raises UsageError if the folder cannot be written, or has no space.
+    """
+    contents = {
+        "fleet.json": json.dumps(to_json(found), indent=1) + "\n",
+        "fleet.html": to_html(found, scheduler, pictures=pictures),
+    }
+    replace_all(out, contents)
+    return {name: out / name for name in contents}
