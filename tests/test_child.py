@@ -294,7 +294,7 @@ print(found.code, len(found.out), found.late, found.left, found.cut)
         ("lambda: 1 / 0", 20, "70 0 False None False"),
         ("lambda: sys.exit(3)", 20, "70 0 False None False"),
         ("lambda: time.sleep(60)", 0.3, "-9 0 True None False"),
-        ("lambda: print('x' * 100_000)", 20, "-9 1000 False None True"),
+        ("lambda: print('x' * 10_000_000)", 20, "-9 1000 False None True"),
     ],
     ids=["says", "raises", "exits", "hangs", "floods"],
 )
