@@ -125,14 +125,15 @@ def _explain(question: effects.Question, shown: CountedProgress, *, as_json: boo
 
 def _print_explanation(found: effects.Explanation, *, as_json: bool) -> None:
     if as_json:
-        json_.dump(found.to_json(), sys.stdout, indent=2)
+        told = found.to_json() | {"whole": found.told.to_json()}
+        json_.dump(told, sys.stdout, indent=2)
         sys.stdout.write("\n")
         return
     against = f"profile {found.against}" if found.against else "XLA's defaults"
     title = f"{found.profile} on {found.gpu}, {found.workload}, jaxlib {found.jaxlib}"
     console = Console(highlight=False, markup=False, soft_wrap=True)
     console.print(f"{title}; against {against}")
-    console.print(f"all of it: {_explanation_words(found.whole)}")
+    console.print(f"all of it: {_explanation_words(found.told)}")
     for flag in found.flags:
         console.print(f"\n{flag.name}={flag.value}")
         console.print(f"  alone:    {_explanation_words(flag.alone)}")

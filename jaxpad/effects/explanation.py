@@ -61,6 +61,11 @@ class Explanation:
     whole: Effect
 
     @property
+    def told(self) -> Effect:
+        """All of it as people are told: no surer than its flags, which no program may show."""
+        return _as_its_parts(self.whole, [flag.alone for flag in self.flags])
+
+    @property
     def refused(self) -> bool:
         """Whether XLA refuses a flag, so that no process starts under the profile."""
         return any(flag.alone.verdict in REFUSED for flag in self.flags)
@@ -209,7 +214,6 @@ class _Plan:
             alone, left_out = (judge(name, outcomes[one], outcomes[other]) for one, other in both)
             effects[name] = (self._with_default(name, alone), self._with_default(name, left_out))
         values = dict(word.removeprefix("--").split("=", 1) for word in self.given)
-        whole = judge("", outcomes[self.floor], outcomes[self.taken])
         return Explanation(
             profile=self.question.profile.name,
             against=self.question.against.name if self.question.against else None,
@@ -217,7 +221,7 @@ class _Plan:
             workload=self.question.workload.name,
             jaxlib=flags.jaxlib_version(),
             flags=tuple(FlagEffects(name, value, *effects[name]) for name, value in values.items()),
-            whole=_as_its_parts(whole, [alone for alone, _ in effects.values()]),
+            whole=judge("", outcomes[self.floor], outcomes[self.taken]),
         )
 
     def _with_default(self, name: str, effect: Effect) -> Effect:
