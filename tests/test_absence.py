@@ -120,6 +120,14 @@ def test_clocked_without_a_clock() -> None:
     assert gates.clocked(evidence(loaded={0: dark})).verdict is OPEN
 
 
+def test_a_set_clock_that_was_seen_counts_without_the_others() -> None:
+    """What is absent of one reading does not hide a fault that another tells."""
+    gpu = node().snapshot.gpus[0]
+    held = replace(gpu.throttle, reasons=Reading(("applications_clocks_setting",)))
+    dark = replace(gpu, throttle=held, clocks=replace(gpu.clocks, sm_mhz=UNREAD))
+    assert "clocks are set" in gates.clocked(evidence(loaded={0: dark})).reason
+
+
 def second(change: str) -> Snapshot:
     """A second look that saw less than the first."""
     seen = node().snapshot

@@ -95,6 +95,16 @@ def test_profile_show_tells_the_callers_flags() -> None:
     )
 
 
+def test_profile_show_in_an_image_is_not_the_callers() -> None:
+    """What the image put into XLA_FLAGS is its own, and another profile takes its place."""
+    baked = "--xla_gpu_autotune_level=3"
+    image = {"JAXPAD_BAKED_XLA_FLAGS": baked, "JAXPAD_BAKED_PROFILE": "x"}
+    done = run("profile.show", "--profile", "base", XLA_FLAGS=f"{baked} --xla_dump_to=/y", **image)
+    assert done.returncode == 0, done.stderr
+    assert "xla_gpu_autotune_level" not in done.stdout
+    assert re.search(r"flag +xla_dump_to +/y +XLA_FLAGS$", done.stdout, re.M)
+
+
 @pytest.mark.parametrize(("level", "code"), [("O1", 0), ("O9", 2)])
 def test_profile_check_reads_variables_as_jax_does(level: str, code: int, tmp_path: Path) -> None:
     file = tmp_path / "level.toml"

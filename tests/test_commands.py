@@ -9,10 +9,21 @@ from pathlib import Path
 import pytest
 
 from helpers import HOME, environ
+from jaxpad.cli.main import CHECKOUT_ONLY
 from jaxpad.commands import COMMANDS, Command, options, overview, parser
-from jaxpad.commands.machine import FleetOptions, HealthOptions, LaunchOptions, SmokeOptions
+from jaxpad.commands.machine import (
+    DoctorOptions,
+    FleetOptions,
+    HealthOptions,
+    LaunchOptions,
+    SmokeOptions,
+)
 from jaxpad.commands.profile import MatrixOptions, TuneOptions
 from jaxpad.core.results import UsageError
+from jaxpad.doctor.model import ENGINES
+from jaxpad.fleet import SCHEDULERS
+from jaxpad.health.slurm_hook import HOOKS
+from jaxpad.machine.devices import CHOICES
 from tools.commands import COMMANDS as CHECKOUTS_OWN
 
 EVERY = (*COMMANDS, *CHECKOUTS_OWN)
@@ -34,6 +45,25 @@ def test_help_tells_every_option(command: Command, capsys: pytest.CaptureFixture
     assert [one.flag for one in declared if f"{one.flag} " not in f"{said} "] == []
     assert all(one.help for one in declared)
     assert command.example in said
+
+
+def test_a_checkout_has_what_its_refusal_names() -> None:
+    """An installed jaxpad says of these that they are in a checkout alone."""
+    assert sorted(CHECKOUT_ONLY) == sorted(one.name for one in CHECKOUTS_OWN)
+
+
+@pytest.mark.parametrize(
+    ("declared", "name", "known"),
+    [
+        (HealthOptions, "hook", HOOKS),
+        (FleetOptions, "scheduler", SCHEDULERS),
+        (DoctorOptions, "engine", ENGINES),
+        (SmokeOptions, "platform", CHOICES),
+    ],
+)
+def test_choices_are_what_the_work_knows(declared: type, name: str, known: tuple[str, ...]) -> None:
+    (found,) = (one for one in options.declared(declared) if one.name == name)
+    assert set(found.choices) == set(known)
 
 
 def test_overview_has_each_command_once() -> None:

@@ -11,6 +11,7 @@ from jaxpad import nvml
 from jaxpad.core.results import Verdict
 from jaxpad.health import Finding, kernel
 from jaxpad.health.judging import concealed
+from jaxpad.health.model import passed
 from jaxpad.nvml import kernel_log
 from jaxpad.nvml.xid import HARDWARE, HARMLESS, Action, action
 from test_health_machine import H100, judged, seen
@@ -377,5 +378,5 @@ def test_every_line_has_words() -> None:
     kinds = {kind.removesuffix(" received") for kind in kernel_log._SAID}
     assert kinds == set(kernel.LINES)
     assert all(
-        bool(remedy) is (verdict is not PASS) for verdict, _, remedy in kernel.LINES.values()
+        bool(remedy) is (answer is not passed) for answer, _, remedy in kernel.LINES.values()
     )

@@ -45,7 +45,8 @@ from jaxpad.smoke import local
 
 OUT = Path("/shared/report")
 ANY = Cluster()
-JOB = Job("jaxpad-1", ("n0",), ("jaxpad", "smoke", "-k", "a or b"), OUT / "a%j.log", OUT)
+SMOKE = ("jaxpad", "smoke", "-k", "a or b")
+JOB = Job("jaxpad-1", ("n0",), SMOKE, OUT / "a%j.log", OUT, "00:15:00")
 EIGHT = tuple(Node(f"n{i}", "idle", 8) for i in range(2))
 
 

@@ -16,9 +16,8 @@ from rich.console import Console
 from fleet_nodes import fails, healthy, put, report
 from helpers import HOME
 from jaxpad import fleet
-from jaxpad.clusters import request
-from jaxpad.clusters.request import Second, Whole
-from jaxpad.clusters.stages import Told, some
+from jaxpad.clusters import stages
+from jaxpad.clusters.stages import Second, Told, Whole, some
 from jaxpad.core.results import Verdict
 from jaxpad.multi import MultiReport, NodeResult
 
@@ -65,7 +64,7 @@ def write(tmp_path: Path) -> Write:
         reports, out = tmp_path / "nodes", tmp_path / "out"
         if not reports.exists():
             healthy(reports, NAMES)
-        whole = request.whole(fleet.merge(reports), second, NAMES)
+        whole = stages.whole(fleet.merge(reports), second, NAMES)
         fleet.write(whole.fleet, out, pictures=False)
         content = json.loads((out / "fleet.json").read_text())
         jsonschema.validate(content, SCHEMA)
@@ -129,7 +128,7 @@ def test_nobody_is_to_blame(write: Write) -> None:
 def test_it_comes_after_what_fails(tmp_path: Path) -> None:
     healthy(tmp_path, NAMES)
     put(tmp_path, "n3", report("n3", 2, fails()))
-    found = request.whole(fleet.merge(tmp_path), REFUSED, NAMES).fleet
+    found = stages.whole(fleet.merge(tmp_path), REFUSED, NAMES).fleet
     assert [one.check for one in found.problems] == [
         "test_health.py::test_ecc",
         "multi-process run",

@@ -44,14 +44,14 @@ def show_command(options: ShowOptions) -> int:
     """
     profile = profiles.load(options.profile)
     owners = {one.name: paths.owner(one.path) for one in profiles.layers(profile)}
-    given, notes = _users_flags(os.environ)
+    given, notes = _as_read(os.environ)
     composed = profiles.compose(profile, given, _jaxlib_version())
     rows: list[dict[str, Any]] = [
         {"kind": "flag", "name": flag.name, "value": flag.value, "origin": flag.origin}
         for flag in composed.origins
     ]
     rows += [
-        {"kind": "variable", **_variable(profile, name, value)}
+        {"kind": "variable", **_variable(profile, name, composed.environ[name], value)}
         for name, value in profiles.environment(profile).items()
     ]
     rows = [row | {"owner": owners.get(row["origin"].removeprefix("profile "), "")} for row in rows]
@@ -62,25 +62,23 @@ def show_command(options: ShowOptions) -> int:
     return 0
 
 
-def _users_flags(environ: Mapping[str, str]) -> tuple[dict[str, str], list[str]]:
-    """The caller's own flags, as far as XLA reads them, and a note on what it never sees."""
-    given, notes = {}, []
+def _as_read(environ: Mapping[str, str]) -> tuple[dict[str, str], list[str]]:
+    """The environment with the flags that XLA reads alone, and a note on what it never sees."""
+    given, notes = dict(environ), []
     for name in ("XLA_FLAGS", "XLA_FLAGS_APPEND"):
         parsed = profiles.parse(environ.get(name, ""))
         if parsed.file is not None:
             notes.append(f"{name} is the path of a file to XLA, whose flags are not shown here")
-            continue
-        if parsed.stray is not None:
+            del given[name]
+        elif parsed.stray is not None:
             lost = " ".join(flag.word for flag in parsed.lost) or "nothing more"
             notes.append(f"XLA stops reading {name} at {parsed.stray!r} and never sees: {lost}")
-        if parsed.flags:
-            given[name] = " ".join(flag.quoted for flag in parsed.flags)
+            given[name] = environ[name].removesuffix(parsed.dropped)
     return given, notes
 
 
-def _variable(profile: profiles.Profile, name: str, value: str) -> dict[str, str]:
+def _variable(profile: profiles.Profile, name: str, own: str, value: str) -> dict[str, str]:
     """Who sets a variable: the caller's own value stays."""
-    own = os.environ.get(name, value)
     origin = f"profile {profile.name}" if own == value else "your environment"
     return {"name": name, "value": own, "origin": origin}
 

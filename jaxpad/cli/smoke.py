@@ -22,7 +22,6 @@ from jaxpad.clusters.request import (
     TIME,
     WAIT_S,
     Cluster,
-    Whole,
     check_time,
 )
 from jaxpad.clusters.slurm_commands import sbatch_argv, sinfo_argv
@@ -182,7 +181,7 @@ def commands(plan: Plan, choice: Choice) -> Iterator[str]:
         yield shlex.join(sbatch_argv(plan.multi_job(nodes)))
 
 
-def _tell(found: Whole, plan: Plan, options: Options) -> None:
+def _tell(found: slurm.Whole, plan: Plan, options: Options) -> None:
     """What an admin needs to know; `--json` prints fleet.json."""
     _together(found)
     fleet.summary(found.fleet, Console(stderr=True), "slurm", plan.out)
@@ -190,7 +189,7 @@ def _tell(found: Whole, plan: Plan, options: Options) -> None:
         sys.stdout.write((plan.out / "fleet.json").read_text())
 
 
-def _together(found: Whole) -> None:
+def _together(found: slurm.Whole) -> None:
     """The multi-process run, as far as it came."""
     ran = found.second
     if ran:
@@ -310,7 +309,7 @@ def _kubernetes_bounds(thresholds: Path | None) -> str | None:
     return thresholds.read_text() if thresholds else None
 
 
-def _lines(found: Whole, plan: KubernetesPlan) -> Iterator[str]:
+def _lines(found: slurm.Whole, plan: KubernetesPlan) -> Iterator[str]:
     """The verdict, and what is wrong with whom."""
     yield ""
     for node in found.fleet.nodes:

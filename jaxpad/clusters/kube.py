@@ -11,13 +11,13 @@ from typing import Any
 
 import jaxpad
 from jaxpad import fleet, multi
-from jaxpad.clusters import kube_manifests, request as clusters_run, stages
+from jaxpad.clusters import kube_manifests, stages
 from jaxpad.clusters.kube_collect import absence, clear, land, name_of, standing
 from jaxpad.clusters.kube_follow import Ending, Kubectl, Refused, ask, follow
 from jaxpad.clusters.kube_logs import Lost, unpack
 from jaxpad.clusters.kube_manifests import Manifest, Pods, nodes_job, resources, to_yaml
-from jaxpad.clusters.request import Cluster, Second, Whole, seconds
-from jaxpad.clusters.stages import Told
+from jaxpad.clusters.request import Cluster, seconds
+from jaxpad.clusters.stages import Second, Told, Whole
 from jaxpad.core.lifeline import Interrupted, hold, interruptible
 from jaxpad.core.results import UsageError, Verdict
 from jaxpad.multi import Expected, MultiReport
@@ -265,7 +265,7 @@ class _Run:
         if self._second and self._second.report:
             report = self._second.report
             (self._plan.out / "multi.json").write_text(json.dumps(report.to_json(), indent=1))
-        return clusters_run.whole(found, self._second, self._passed)
+        return stages.whole(found, self._second, self._passed)
 
 
 # What `--dry-run` prints: every manifest, with the command of each as a comment.

@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from jaxpad import fleet, multi
-from jaxpad.clusters import request as clusters_run, slurm_commands as words
-from jaxpad.clusters.request import Second, Whole, seconds
+from jaxpad.clusters import slurm_commands as words, stages
+from jaxpad.clusters.request import seconds
 from jaxpad.clusters.slurm_commands import Refused, ask
 from jaxpad.clusters.slurm_follow import (
     GRACE_S,
@@ -25,6 +25,7 @@ from jaxpad.clusters.slurm_follow import (
     standing,
 )
 from jaxpad.clusters.slurm_plan import Choice, Node, Plan
+from jaxpad.clusters.stages import Second, Whole as Whole
 from jaxpad.core.lifeline import Interrupted, interruptible
 from jaxpad.core.results import Verdict
 from jaxpad.multi import Expected, MultiReport
@@ -236,4 +237,4 @@ class _Run:
         if self._second and self._second.report:
             report = self._second.report
             (self._plan.multi / "multi.json").write_text(json.dumps(report.to_json(), indent=2))
-        return clusters_run.whole(found, self._second, [node.name for node in self._together])
+        return stages.whole(found, self._second, [node.name for node in self._together])

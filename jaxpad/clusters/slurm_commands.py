@@ -10,7 +10,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from jaxpad.clusters.request import TIME
 from jaxpad.containers.engine import Mount
 from jaxpad.core import child
 from jaxpad.core.results import UsageError
@@ -25,7 +24,7 @@ class Job:
     command: tuple[str, ...]
     log: Path  # on a file system that the nodes share
     chdir: Path
-    time: str = TIME
+    time: str
     gpus_per_node: int = 0
     tasks_per_node: int = 1
     partition: str = ""

@@ -81,6 +81,7 @@ class _Parser(argparse.ArgumentParser):
     """Whose mistakes are one sentence."""
 
     def error(self, message: str) -> NoReturn:
+        """Raises UsageError with argparse's message in our words."""
         argument = message.partition("argument ")[2].partition(":")[0].rpartition("/")[2]
         if "expected one argument" in message:
             raise UsageError(f"{argument} needs a value; see {self.prog} --help")

@@ -244,18 +244,15 @@ class _Plan:
         return found
 
 
-def _as_its_parts(whole: Effect, parts: Iterable[Effect]) -> Effect:
+def _as_its_parts(whole: Effect, parts: Sequence[Effect]) -> Effect:
     """The whole of a profile with no effect in the program is no surer than its flags are.
 
     One that acts at run time, or chooses kernels on a device, is not seen in any program.
     """
     if whole.verdict is not Verdict.NO_EFFECT:
         return whole
-    for open_ in (Verdict.UNDECIDED, Verdict.RUN_TIME):
-        first = next((part for part in parts if part.verdict is open_), None)
-        if first:
-            return Effect(open_, reason=first.reason)
-    return whole
+    unseen = (Verdict.UNDECIDED, Verdict.RUN_TIME)
+    return next((part for kind in unseen for part in parts if part.verdict is kind), whole)
 
 
 def _plan(question: Question) -> _Plan:

@@ -25,11 +25,10 @@ from jaxpad.fleet.model import (
     Problem as Problem,
     SetAside as SetAside,
 )
-from jaxpad.fleet.page import to_json as to_json
 from jaxpad.fleet.untrusted import Refused as Refused
 
 if TYPE_CHECKING:
-    from jaxpad.fleet.page import to_html as to_html, write as write
+    from jaxpad.fleet.page import to_html as to_html, to_json as to_json, write as write
     from jaxpad.fleet.text import (
         SCHEDULERS as SCHEDULERS,
         line as line,
@@ -44,6 +43,7 @@ _LATER = {
     "prometheus": ".text",
     "summary": ".text",
     "to_html": ".page",
+    "to_json": ".page",
     "write": ".page",
 }
 

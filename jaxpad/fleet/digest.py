@@ -239,10 +239,14 @@ def digest(name: str, report: Report, data: bytes, same: Same) -> Digest:
         mark=hashlib.blake2b(data, digest_size=16).digest(),
         gpus=len(report.gpus),
         checks=len(report.checks),
-        selected=any(word.startswith(("-k", "--k")) for word in report.command),
+        selected=any(map(_selects, report.command)),
         twice=_twice(report),
     )
     return whole.shared(same)
+
+
+def _selects(word: str) -> bool:
+    return word.startswith("-k") or word.partition("=")[0] == "--k"
 
 
 def _twice(report: Report) -> str:

@@ -277,30 +277,44 @@ def merge(
     """
     wanted, reasons = hold(expected), dict(zip(hold(not_tested), not_tested.values(), strict=True))
     limits = bounds or all_bounds.load()
-    found = gather(folder)
-    digests = [replace(one, selected=one.selected and not part) for one in found.digests]
-    found = replace(found, digests=list(census(digests, gpus)))
+    found = _held(gather(folder), gpus, part=part)
     told = problems(found.digests, limits["shared_failure_least"].value)
     columns = [compared(numbers, limits) for numbers in lay(found.digests)]
     outliers = tuple(sorted((one for _, outside in columns for one in outside), key=_node_rank))
-    started = sorted(one.started for one in found.digests if one.started)
+    oldest, newest = _span(found.digests)
     return Fleet(
         jaxpad=jaxpad.__version__,
         folder=brief_list(str(folder), 300),
         made=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-        oldest=started[0] if started else "",
-        newest=started[-1] if started else "",
+        oldest=oldest,
+        newest=newest,
         nodes=_nodes(found, told, outliers, wanted, reasons),
-        set_aside=tuple(
-            SetAside(brief_list(name, 120), why.why, why.remedy)
-            for name, why in sorted(found.set_aside.items())
-        ),
+        set_aside=_set_aside(found),
         problems=tuple(told.values()),
         outliers=outliers,
         drift=drift(found.digests),
         distributions=tuple(spread for spread, _ in columns if spread),
         unexpected=_unexpected(found.digests, wanted),
         rules=tuple(_rule(limits, name) for name in RULES),
+    )
+
+
+def _held(found: Gathered, gpus: int | None, *, part: bool) -> Gathered:
+    """What was gathered, each node held to its peers; a selection that was asked for is none."""
+    digests = [replace(one, selected=one.selected and not part) for one in found.digests]
+    return replace(found, digests=list(census(digests, gpus)))
+
+
+def _span(digests: Iterable[Digest]) -> tuple[str, str]:
+    """When the oldest and the newest report began; empty where none says so."""
+    started = sorted(one.started for one in digests if one.started)
+    return (started[0], started[-1]) if started else ("", "")
+
+
+def _set_aside(found: Gathered) -> tuple[SetAside, ...]:
+    return tuple(
+        SetAside(brief_list(name, 120), why.why, why.remedy)
+        for name, why in sorted(found.set_aside.items())
     )
 
 

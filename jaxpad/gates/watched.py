@@ -119,10 +119,9 @@ def clocked(evidence: Evidence) -> Answer:
     least = evidence.bounds["clock_least"].value
     known = [gpu for gpu in evidence.loaded.values() if gpu.clocks.sm_mhz.known]
     odd = [words for gpu in evidence.loaded.values() for words in _low(gpu, least)]
-    if why := lack("GPU under load", evidence.loaded) or lack("clock under load", known):
-        return _unsure(why)
     if not odd:
-        return Answer(Verdict.PASS)
+        why = lack("GPU under load", evidence.loaded) or lack("clock under load", known)
+        return _unsure(why) if why else Answer(Verdict.PASS)
     verdict = Verdict.FAIL if evidence.strict else Verdict.INCONCLUSIVE
     remedy = "nvidia-smi -rgc, -rmc and -rac take set clocks back"
     return Answer(verdict, "; ".join(odd[:4]), remedy)

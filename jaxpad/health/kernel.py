@@ -5,15 +5,14 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Collection, Iterable
 
-from jaxpad.core.results import Verdict
 from jaxpad.health.model import Answer, Gpu, Node, failed, inconclusive, not_applicable, passed
 from jaxpad.nvml import Said, Xid
 from jaxpad.nvml.xid import CATALOGUE, HARDWARE, HARMLESS, RECOVERY, WORDS, Action, action
 
 _LOST = "drain it and reboot; if it is lost again, reseat it, check its power, have it replaced"
-_FAIL, _UNSURE, _TOLD = Verdict.FAIL, Verdict.INCONCLUSIVE, Verdict.PASS
+_FAIL, _UNSURE, _TOLD = failed, inconclusive, passed
 
-# What a line without an Xid means: verdict, words, remedy.
+# What a line without an Xid means: how it is answered, words, remedy.
 LINES = {
     "fallen": (_FAIL, "GPU has fallen off the bus", _LOST),
     "init": (_FAIL, "the driver could not start the GPU (RmInitAdapter)", _LOST),
@@ -119,8 +118,8 @@ def _judge(node: Node, xids: Iterable[Xid], lines: Iterable[Said], where: str = 
     bad = _first(asked, HARDWARE)
     if bad:
         return failed(seen + where, _remedy(bad), why=_WHY, **more)
-    for verdict, answer in ((_FAIL, failed), (_UNSURE, inconclusive)):
-        told = [remedy for each, _, remedy in said if each is verdict]
+    for answer in (_FAIL, _UNSURE):
+        told = [remedy for each, _, remedy in said if each is answer]
         if told:
             return answer(seen + where, told[0], **more)
     odd = _first(asked, set(asked) - HARMLESS)

@@ -1,4 +1,7 @@
-"""Ask in a child with a time limit: a driver that hangs or crashes keeps that to the child."""
+"""Ask in a child with a time limit: a driver that hangs or crashes keeps that to the child.
+
+NVML for a snapshot, CUDA for its devices; and which device of the one is which of the other.
+"""
 
 from __future__ import annotations
 
@@ -92,10 +95,16 @@ def _as_module(words: Sequence[str], environ: Mapping[str, str]) -> None:
     """What `python -P -m WORDS` does, in this process."""
     os.environ.clear()
     os.environ.update(environ)
-    here = str(Path.cwd())
-    sys.path[:] = [entry for entry in sys.path if entry not in ("", here)] + [_PACKAGE]
+    sys.path[:] = [entry for entry in sys.path if entry not in ("", _here())] + [_PACKAGE]
     sys.argv = list(words)
     runpy.run_module(words[0], run_name="__main__", alter_sys=True)
+
+
+def _here() -> str:
+    try:
+        return str(Path.cwd())
+    except OSError:  # it was removed under us: nothing can be imported from it
+        return ""
 
 
 # A CUDA ordinal's device in NVML's list: by UUID, else by PCI bus id, never by index.

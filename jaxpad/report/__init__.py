@@ -22,12 +22,13 @@ from jaxpad.core.results import (
     Report as Report,
     XlaFlags as XlaFlags,
 )
-from jaxpad.report.data import from_json as from_json, to_json as to_json
 
 if TYPE_CHECKING:
     from jaxpad.report.data import (
         TRACES_SCHEMA as TRACES_SCHEMA,
+        from_json as from_json,
         thin as thin,
+        to_json as to_json,
         to_junit as to_junit,
         traces_from_json as traces_from_json,
         traces_to_json as traces_to_json,
@@ -41,10 +42,12 @@ if TYPE_CHECKING:
 _LATER = {
     "Progress": ".terminal",
     "TRACES_SCHEMA": ".data",
+    "from_json": ".data",
     "redact": ".redaction",
     "summary": ".terminal",
     "thin": ".data",
     "to_html": ".page",
+    "to_json": ".data",
     "to_junit": ".data",
     "traces_from_json": ".data",
     "traces_to_json": ".data",

@@ -240,6 +240,7 @@ HEADS = ("Program", "Speed-up (interval)", "How it ended", "Pairs that count", "
 
 def _row(found: Tuned) -> Callable[[Measured], tuple[str, ...]]:
     def row(one: Measured) -> tuple[str, ...]:
+        """The cells of one program, as HEADS names them."""
         won = " (winner)" if one.candidate == found.winner else ""
         why = f": {one.reason}" if one.reason else ""
         return (

@@ -166,6 +166,7 @@ class Run:
 
     def _measure(self, board: Board, meter: Meter, budget: int) -> None:
         def one(candidate: Candidate, digest: str, best: Ratio | None) -> Measured:
+            """Measure a candidate, keep it in the study and tell the watcher."""
             with self.clock.of("measure"):
                 found = meter.measure(candidate, digest, seed=self.request.seed, best=best)
             found = dataclasses.replace(found, candidate=candidate, digest=digest)
