@@ -139,11 +139,11 @@ def test_stuck_in_the_kernel_is_left_behind() -> None:
 
 
 PARENT = """
-import sys, time, threading
+import os, time, threading
 from jaxpad.core import child
 def begin():
     started = child.start(["sh", "-c", "sleep 60 & echo $!; exec sleep 60"], session=SESSION)
-    print(started.pid, flush=True)
+    os.write(1, b"%d\\n" % started.pid)  # whole, as two write to this pipe
     held.append(started)
 held = []
 beginner = threading.Thread(target=begin)
