@@ -191,6 +191,14 @@ def test_container_is_asked_to_end(tmp_path: Path) -> None:
             time.sleep(0.02)
 
 
+def test_a_signal_before_the_child_is_there_reaches_it() -> None:
+    """As where it comes between the start and the moment in which we know the child."""
+    with child.passing_on(signal.SIGTERM) as to:
+        os.kill(os.getpid(), signal.SIGTERM)
+        with to(child.start(["sleep", "60"])) as started:
+            assert started.wait(10) == -signal.SIGTERM
+
+
 FORKING = """
 import os, time
 from jaxpad.core import lifeline as forked

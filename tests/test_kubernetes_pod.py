@@ -132,7 +132,9 @@ SLOW = """
 import sys, time
 from jaxpad.cli import node as pod_command
 pod_command.sys.executable = sys.executable
-code, text = pod_command._run([sys.executable, "-uc", sys.argv[1]], float(sys.argv[2] or 0) or None)
+argv, limit = [sys.executable, "-uc", sys.argv[1]], float(sys.argv[2] or 0) or None
+with pod_command.child.passing_on(*pod_command._SIGNALS) as to:
+    code, text = pod_command._run(argv, limit, to)
 print(code, text.strip())
 """
 CHILD = """

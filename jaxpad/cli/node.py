@@ -9,7 +9,7 @@ import json as json_
 import os
 import signal
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -37,12 +37,14 @@ def pod_command(options: PodOptions) -> int:
         return _read()
     if not options.command:
         raise UsageError("there is no command: put it behind --, as in pod -- smoke --json")
-    with Folder() as folder:
+    # The child gets the signals, too, where an init sends them to the group.
+    with child.passing_on(*_SIGNALS) as to, Folder() as folder:
         more = _bounds(options.bounds, folder / "bounds.toml")
-        code, text = _run(child.python("-m", "jaxpad", *options.command, *more), options.seconds)
-    for line in pack(text):
-        sys.stdout.write(f"{line}\n")
-        sys.stdout.flush()
+        argv = child.python("-m", "jaxpad", *options.command, *more)
+        code, text = _run(argv, options.seconds, to)
+        for line in pack(text):
+            sys.stdout.write(f"{line}\n")
+            sys.stdout.flush()
     return code if code >= 0 else 128 - code
 
 
@@ -64,14 +66,13 @@ def _read() -> int:
     return 0
 
 
-def _run(argv: Sequence[str], limit: float | None) -> tuple[int, str]:
+def _run(argv: Sequence[str], limit: float | None, to: Callable[[Child], Child]) -> tuple[int, str]:
     """The exit code, negative for a signal, and what was printed."""
     variables = child.importable(os.environ)
     with child.start(
         argv, environ=variables, stdin=None, stdout=child.PIPE, session=False
     ) as command:
-        for number in _SIGNALS:  # the child gets it, too, where an init sends it to the group
-            signal.signal(number, lambda n, _: command.send(n))
+        to(command)
         told = Collector(command, BOUND)
         if not told.follow(limit):
             _stop(command, told, limit)

@@ -346,15 +346,14 @@ def follow(argv: Sequence[str]) -> int:
     this process is killed, the child gets SIGTERM, which an engine passes on to its container.
     """
     say(f"+ {shlex.join(argv)}")
-    running = child.start(argv, stdin=None, session=False, death=signal.SIGTERM)
-    passed = {number: lambda n, _: running.send(n) for number in (signal.SIGTERM, signal.SIGHUP)}
-    before = {n: signal.signal(n, act) for n, act in {**passed, signal.SIGINT: _ignore}.items()}
+    before = signal.signal(signal.SIGINT, _ignore)
     try:
-        code = running.wait()
+        with child.passing_on(signal.SIGTERM, signal.SIGHUP) as to:
+            running = to(child.start(argv, stdin=None, session=False, death=signal.SIGTERM))
+            with running:
+                code = running.wait()
     finally:
-        running.close()
-        for number, handler in before.items():
-            signal.signal(number, handler)
+        signal.signal(signal.SIGINT, before)
     assert code is not None  # without a limit, `wait` waits for it
     return code if code >= 0 else 128 - code
 

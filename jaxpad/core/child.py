@@ -18,7 +18,7 @@ import selectors
 import signal
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
@@ -276,6 +276,32 @@ class Child:
             if pipe:
                 with contextlib.suppress(BrokenPipeError):  # what was never read
                     pipe.close()
+
+
+@contextlib.contextmanager
+def passing_on(*numbers: int) -> Iterator[Callable[[Child], Child]]:
+    """Within the block these signals go to the child that is handed over, early ones as well."""
+    target: list[Child] = []
+    early: list[int] = []
+
+    def act(number: int, _frame: object) -> None:
+        if target:
+            target[0].send(number)
+        else:
+            early.append(number)
+
+    def take(started: Child) -> Child:
+        target.append(started)
+        for number in early:
+            started.send(number)
+        return started
+
+    before = {number: signal.signal(number, act) for number in numbers}
+    try:
+        yield take
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 # What a child says, read while it runs: bounded, and never waited for without a limit.
