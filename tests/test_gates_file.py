@@ -14,7 +14,7 @@ import nvml_double as double
 from gate_samples import COPY, GEMM, node, rates, trace
 from helpers import HOME
 from jaxpad import nvml
-from jaxpad.core import reading
+from jaxpad.core import codec
 from jaxpad.core.host import GpuEvidence
 from jaxpad.core.results import CheckResult, Judgement, Rate
 from jaxpad.machine.devices import Expectation, Started
@@ -80,7 +80,7 @@ def test_healthy_node(tmp_path: Path) -> None:
     assert {one.gpu for one in judged} == {*range(8), None}
     first = found["test_gemm_gate"].measurements[0]
     assert (first.name, first.gate) == ("gemm bf16 of GPU 0", "at least 494.5")
-    assert json.dumps(reading.to_plain(judged))
+    assert json.dumps(codec.to_plain(judged))
 
 
 def test_slow_gpu(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ import pytest
 import nvml_double as double
 from helpers import HOME
 from jaxpad import nvml
-from jaxpad.core import reading
+from jaxpad.core import codec
 from jaxpad.nvml import Snapshot
 
 CODE = """
@@ -74,7 +74,7 @@ def test_round_trip(scenario: str, tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     assert list(tmp_path.iterdir()) == [out]
     before, after = double.seen(scenario), played(out)
-    assert same(reading.to_plain(after)) == same(reading.to_plain(before))
+    assert same(codec.to_plain(after)) == same(codec.to_plain(before))
 
 
 def test_disguise(tmp_path: Path) -> None:

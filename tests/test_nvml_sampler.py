@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 import nvml_double as double
-from jaxpad.core import reading
+from jaxpad.core import codec
 from jaxpad.nvml import GpuTrace, Trace
 
 CODE = """
@@ -31,7 +31,7 @@ def traced(
     """The trace of so many seconds of work, and how long the work took."""
     code = CODE.format(options={"period_s": 0.02} | options, seconds=seconds)
     told, worked = double.python(double.environ(scenario, changes), code)
-    return reading.from_plain(Trace, told), worked
+    return codec.revive(Trace, told, "trace"), worked
 
 
 @functools.cache

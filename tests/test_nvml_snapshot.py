@@ -13,7 +13,7 @@ import pytest
 
 import nvml_double as double
 from jaxpad import gpus, nvml
-from jaxpad.core import reading
+from jaxpad.core import codec
 from jaxpad.core.reading import Reading
 from jaxpad.nvml import GpuState
 
@@ -52,8 +52,8 @@ def test_value_or_reason(scenario: str) -> None:
 @pytest.mark.parametrize("scenario", WELL)
 def test_json_and_back(scenario: str) -> None:
     seen = double.seen(scenario)
-    told = json.loads(json.dumps(reading.to_plain(seen)))
-    assert reading.from_plain(nvml.Snapshot, told) == seen
+    told = json.loads(json.dumps(codec.to_plain(seen)))
+    assert codec.revive(nvml.Snapshot, told, "snapshot") == seen
 
 
 @pytest.mark.parametrize(

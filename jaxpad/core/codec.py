@@ -1,22 +1,30 @@
-"""Dataclasses as JSON data, and back with every type checked."""
+"""Dataclasses as JSON data, and back with every type checked: the one way in and out.
+
+`to_plain` takes apart, `revive` puts together, `schema` describes. What another machine wrote
+is read within `Limits`.
+"""
 
 from __future__ import annotations
 
 import dataclasses
+import enum
 import json
 import math
 import types
 import typing
 from collections.abc import Callable, Mapping, Set
+from dataclasses import dataclass
 from functools import cache
-from typing import Any
+from typing import Any, TypeVar
 
-from jaxpad.core.reading import Reading
-from jaxpad.core.results import Rate, Verdict
-from jaxpad.core.text import unicode
+from jaxpad.core.reading import GARBAGE, Reading
+from jaxpad.core.results import Rate
+from jaxpad.core.text import printable, unicode
 
 # A program can give NaN, and JSON has none: null stands for it here.
 MAY_BE_NAN: dict[type, frozenset[str]] = {Rate: frozenset({"median", "spread"})}
+T = TypeVar("T")
+_SCALARS = frozenset({str, int, float, bool, types.NoneType})
 
 
 class Misfit(ValueError):
@@ -31,16 +39,26 @@ class Misfit(ValueError):
         return Misfit(self.what, step + self.place)
 
 
+@dataclass(frozen=True)
+class Limits:
+    """How much of what anybody may have written is taken: the largest of each kind."""
+
+    text: int  # characters
+    entries: int  # of a list or an object
+    number: float
+
+
 def to_plain(value: Any, kind: Any = None) -> Any:
     """Lists, dictionaries, text and finite numbers, ready for JSON.
 
-    JSON has no infinity and no NaN: where `kind` allows text they become words, elsewhere null.
+    JSON has no infinity and no NaN: where `kind` allows text they become words, elsewhere null,
+    and a reading of one is garbage.
     """
     if isinstance(value, str):
         return unicode(value)
     if isinstance(value, float) and not math.isfinite(value):
         return str(value) if str in typing.get_args(kind) else None
-    if isinstance(value, tuple):
+    if isinstance(value, tuple | list):
         return [to_plain(entry) for entry in value]
     if isinstance(value, Mapping):
         return {unicode(key): to_plain(entry) for key, entry in value.items()}
@@ -49,6 +67,10 @@ def to_plain(value: Any, kind: Any = None) -> Any:
 
 def _fields(value: Any) -> dict[str, Any]:
     kind: Any = type(value)
+    if kind is Reading:
+        plain = to_plain(value.value)
+        lost = plain is None and value.value is not None
+        return {"value": plain, "reason": f"{GARBAGE}: {value.value}" if lost else value.reason}
     return {name: to_plain(getattr(value, name), hint) for name, hint in _types(kind).items()}
 
 
@@ -63,13 +85,14 @@ def _types(kind: Any) -> dict[str, Any]:
     return found
 
 
-def revive(kind: Any, value: Any, where: str) -> Any:
-    """`value` as `kind`, a type of the model: dataclass, tuple, dict, union or scalar.
+def revive(kind: type[T], value: Any, where: str, limits: Limits | None = None) -> T:
+    """`value` as `kind`, a type of the model: dataclass, tuple, dict, enum, union or scalar.
 
-    Raises Misfit, which names the place, where a field is missing, unknown or of another type.
+    Raises Misfit, which names the place, where a field is missing, unknown, of another type or
+    beyond a limit.
     """
     try:
-        return _reader(kind)(value)
+        return typing.cast("T", _reader(kind, limits)(value))  # type: ignore[arg-type]
     except Misfit as misfit:
         raise misfit.below(where) from None
 
@@ -78,33 +101,43 @@ Reader = Callable[[Any], Any]
 
 
 @cache
-def _reader(kind: Any) -> Reader:
+def _reader(kind: Any, limits: Limits | None = None) -> Reader:
     """What reads a `kind`, made once: a fleet has ten thousand reports of thousands of values."""
     origin, arguments = typing.get_origin(kind), typing.get_args(kind)
+    if kind is Any:
+        return lambda value: value
     if origin in (types.UnionType, typing.Union):
-        return _union(kind, arguments)
+        return _union(kind, arguments, limits)
     if dataclasses.is_dataclass(origin or kind):
-        return _object(kind)
+        return _object(kind, limits)
+    if origin is tuple and arguments[-1] is not ...:
+        return _row(tuple(_reader(each, limits) for each in arguments))
     if origin is tuple:
-        return _list(_reader(arguments[0]))
-    if origin is dict:
-        return _mapping(_reader(arguments[1]))
-    return _verdict if kind is Verdict else _scalar(kind)
+        return _list(_reader(arguments[0], limits), limits)
+    if origin in (dict, Mapping):
+        return _mapping(_reader(arguments[1], limits), limits)
+    if isinstance(kind, enum.EnumType):
+        return _member(kind)
+    if not _SCALARS.issuperset(arguments or (kind,)):
+        raise TypeError(f"the codec has no reader of {kind}")
+    return _scalar(kind, limits)
 
 
-def _union(kind: Any, arguments: tuple[Any, ...]) -> Reader:
-    """One of several scalars, or a dataclass that may be missing."""
-    found = [each for each in arguments if dataclasses.is_dataclass(each)]
+def _union(kind: Any, arguments: tuple[Any, ...], limits: Limits | None) -> Reader:
+    """One of several scalars, or one thing of another kind that may be missing."""
+    found = [each for each in arguments if each not in _SCALARS]
     if not found:
-        return _scalar(kind)
-    reader = _reader(found[0])  # type: ignore[arg-type]
+        return _scalar(kind, limits)
+    reader = _reader(found[0], limits)
     return lambda value: None if value is None else reader(value)
 
 
-def _object(kind: Any) -> Reader:
+def _object(kind: Any, limits: Limits | None) -> Reader:
     hints, make = _types(kind), typing.get_origin(kind) or kind
     names = hints.keys()
-    rows = tuple((name, _exact(hint), _reader(hint)) for name, hint in hints.items())
+    rows = tuple(
+        (name, _exact(hint, limits), _reader(hint, limits)) for name, hint in hints.items()
+    )
     nullable = [at for at, name in enumerate(names) if name in MAY_BE_NAN.get(kind, ())]
 
     def read(value: Any) -> Any:
@@ -130,11 +163,22 @@ def _hold_fields(value: Any, names: Set[str]) -> None:
         raise Misfit(f"is not an object but {value!r:.40}")
     if odd := sorted(value.keys() ^ names):
         what = "is missing" if odd[0] in names else "is not a field"
-        raise Misfit(what, f".{odd[0]}")
+        raise Misfit(what, f".{odd[0]}"[:60])
 
 
-def _list(reader: Reader) -> Reader:
+def _row(readers: tuple[Reader, ...]) -> Reader:
     exact = _scalar(list)
+
+    def read(value: Any) -> Any:
+        if len(exact(value)) != len(readers):
+            raise Misfit(f"has {len(value)} entries, expected {len(readers)}")
+        return tuple(reader(each) for reader, each in zip(readers, value, strict=True))
+
+    return read
+
+
+def _list(reader: Reader, limits: Limits | None) -> Reader:
+    exact = _sized(list, limits)
 
     def read(value: Any) -> Any:
         """The tuple; raises Misfit with the place of the entry."""
@@ -149,41 +193,54 @@ def _list(reader: Reader) -> Reader:
     return read
 
 
-def _mapping(reader: Reader) -> Reader:
-    exact = _scalar(dict)
+def _mapping(reader: Reader, limits: Limits | None) -> Reader:
+    exact, key = _sized(dict, limits), _scalar(str, limits)
 
     def read(value: Any) -> Any:
         """Every entry read; a misfit names the entry."""
         entries, found, name = exact(value).items(), {}, ""
         try:
             for name, each in entries:
-                found[name] = reader(each)
+                found[key(name)] = reader(each)
         except Misfit as misfit:
-            raise misfit.below(f".{name}") from None
+            raise misfit.below(f".{name:.60}") from None
         return found
 
     return read
 
 
-_VERDICTS = {verdict.value: verdict for verdict in Verdict}
+def _sized(kind: type[list[Any]] | type[dict[str, Any]], limits: Limits | None) -> Reader:
+    exact, most = _scalar(kind), limits.entries if limits else math.inf
+
+    def read(value: Any) -> Any:
+        if len(exact(value)) > most:
+            raise Misfit(f"has {len(value):,} entries, more than {most:,}")
+        return value
+
+    return read
 
 
-def _verdict(value: Any) -> Verdict:
-    found = _VERDICTS.get(value) if isinstance(value, str) else None
-    if found is None:
-        raise Misfit(f"is {value!r:.40}, not one of {', '.join(Verdict)}")
-    return found
+def _member(kind: enum.EnumType) -> Reader:
+    members = {each.value: each for each in kind}  # type: ignore[var-annotated]
+
+    def read(value: Any) -> Any:
+        found = members.get(value) if isinstance(value, str) else None
+        if found is None:
+            raise Misfit(f"is {value!r:.40}, not one of {', '.join(members)}")
+        return found
+
+    return read
 
 
-def _exact(kind: Any) -> frozenset[type]:
-    """The types that need no closer look as `kind`; none where it is no scalar."""
+def _exact(kind: Any, limits: Limits | None) -> frozenset[type]:
+    """The types that need no closer look as `kind`; none where it is no scalar, or has limits."""
     allowed = frozenset(typing.get_args(kind) or (kind,))
-    if not allowed <= {str, int, float, bool, types.NoneType}:
+    if limits or not allowed <= _SCALARS:
         return frozenset()
     return allowed | {int} if float in allowed else allowed
 
 
-def _scalar(kind: Any) -> Reader:
+def _scalar(kind: Any, limits: Limits | None = None) -> Reader:
     allowed = typing.get_args(kind) or (kind,)
     accepted = kind | int if float in allowed else kind
     name = getattr(kind, "__name__", kind)
@@ -191,10 +248,46 @@ def _scalar(kind: Any) -> Reader:
     def read(value: Any) -> Any:
         # To Python True is a number; to a reader of JSON it is none.
         if isinstance(value, accepted) and (bool in allowed or not isinstance(value, bool)):
-            return value
+            return _within(value, limits) if limits else value
         raise Misfit(f"is {value!r:.40}, not of type {name}")
 
     return read
+
+
+def _within(value: Any, limits: Limits) -> Any:
+    if isinstance(value, str):
+        if len(value) > limits.text:
+            raise Misfit(f"has {len(value):,} characters, more than {limits.text:,}")
+        return printable(value)
+    if isinstance(value, int | float) and abs(value) > limits.number:
+        raise Misfit("is too large a number")
+    return value
+
+
+# The schema that the types give, as JSON Schema has it.
+
+_NAMES = {str: "string", int: "integer", float: "number", bool: "boolean", types.NoneType: "null"}
+
+
+def schema(kind: Any) -> dict[str, Any]:
+    """The JSON Schema of what `to_plain` makes of a `kind`; limits and words are not in it."""
+    origin, arguments = typing.get_origin(kind), typing.get_args(kind)
+    if origin is tuple and arguments[-1] is not ...:
+        return {"type": "array", "prefixItems": [schema(each) for each in arguments]}
+    if origin is tuple:
+        return {"type": "array", "items": schema(arguments[0])}
+    if origin in (dict, Mapping):
+        return {"type": "object", "additionalProperties": schema(arguments[1])}
+    if dataclasses.is_dataclass(origin or kind):
+        fields = {name: schema(hint) for name, hint in _types(kind).items()}
+        whole = {"additionalProperties": False, "required": list(fields)}
+        return {"type": "object", "properties": fields} | whole
+    if isinstance(kind, enum.EnumType):
+        return {"type": "string", "enum": [each.value for each in kind]}  # type: ignore[var-annotated]
+    if found := [each for each in arguments if each not in _SCALARS]:
+        return {"anyOf": [schema(found[0]), {"type": "null"}]}
+    names = [_NAMES[each] for each in arguments or (kind,)]
+    return {"type": names if len(names) > 1 else names[0]}
 
 
 # JSON of which every number has its place in a float, whoever wrote it.

@@ -26,6 +26,11 @@ _NEWLINES = re.compile("\r\n?")  # a lone CR is a progress bar's next state
 UNKNOWN = "\ufffd"
 
 
+def printable(text: str) -> str:
+    """`text` on one line, with what a terminal might act on replaced."""
+    return "".join(one if one.isprintable() else "\ufffd" for one in text.replace("\n", " "))
+
+
 def unicode(text: str) -> str:
     """`text` with each lone surrogate replaced, so that it can be encoded."""
     return _SURROGATES.sub(UNKNOWN, text)

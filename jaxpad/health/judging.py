@@ -157,7 +157,7 @@ def look(
     roots = roots or Roots()
     words = ("jaxpad.health", str(roots.sysfs), str(roots.kmsg))
     told = ask_module(words, limit_s, environ)
-    found = told.map(lambda plain: nvml.from_plain(Snapshot, plain["snapshot"]))
+    found = told.map(lambda plain: nvml.revive(Snapshot, plain["snapshot"], "snapshot"))
     snapshot = found.value or unanswered(found.reason or "no answer", roots.sysfs, roots.kmsg)
     return snapshot, facts(roots, told.map(lambda plain: float(plain["asked_s"])).value)
 

@@ -6,15 +6,13 @@ gathers its own.
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import os
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 from jaxpad import health, nvml, profiles
 from jaxpad.core import child, host, paths
@@ -51,8 +49,8 @@ class Facts:
     cache: str  # JAX's persistent compilation cache
     cache_problem: str | None  # why it cannot be written
     profile: str | None = None  # asked for by --profile or JAXPAD_PROFILE, or the image's
-    asked_environ: dict[str, str] = dataclasses.field(default_factory=dict)  # as the user had it
-    started: Started = dataclasses.field(default_factory=Started)
+    asked_environ: dict[str, str] = field(default_factory=dict)  # as the user had it
+    started: Started = field(default_factory=Started)
     folder: str | None = None  # where the runner leaves what it saw; None: run by hand
     thresholds: str | None = None  # a file that changes bounds
     strict: bool = False  # a shortfall that is explained fails, too
@@ -77,7 +75,7 @@ class Facts:
         return ", ".join(f"{name}={self.asked_environ[name]}" for name in names)
 
     def to_json(self) -> str:
-        return json.dumps(dataclasses.asdict(self))
+        return json.dumps(nvml.to_plain(self))
 
 
 _OFF = ("", "0", "false", "f", "no", "n", "off")
@@ -112,24 +110,7 @@ def _told(environ: Mapping[str, str], name: str, plain: Sequence[str], start: st
 
 def from_json(text: str) -> Facts:
     """The facts that `Facts.to_json` wrote."""
-    fields: dict[str, Any] = json.loads(text)
-    kinds: dict[str, type] = {
-        "expected": Expectation,
-        "gpus": GpuEvidence,
-        "driver": Driver,
-        "started": Started,
-    }
-    return Facts(**{name: _revive(kinds.get(name), value) for name, value in fields.items()})
-
-
-def _revive(kind: type | None, value: Any) -> Any:
-    if kind is None:
-        return value
-    return kind(**{name: _tupled(entry) for name, entry in value.items()})
-
-
-def _tupled(value: Any) -> Any:
-    return tuple(map(_tupled, value)) if isinstance(value, list) else value
+    return nvml.revive(Facts, json.loads(text), "facts")
 
 
 def gather(
@@ -188,7 +169,7 @@ def cache_folder(environ: Mapping[str, str]) -> str:
 
 def start_jax(facts: Facts, environ: Mapping[str, str]) -> Facts:
     """The facts, with how JAX comes up in a child under `environ`."""
-    return dataclasses.replace(facts, started=devices.start(environ))
+    return replace(facts, started=devices.start(environ))
 
 
 def for_check() -> Facts:
@@ -261,7 +242,7 @@ class Survey:
 
 def survey_from_json(text: str) -> Survey:
     """The survey that `Survey.to_json` wrote."""
-    return nvml.from_plain(Survey, json.loads(text))
+    return nvml.revive(Survey, json.loads(text), "survey")
 
 
 def look(environ: Mapping[str, str], roots: Roots | None = None, *, names: bool = False) -> Survey:

@@ -19,7 +19,7 @@ from jaxpad.core.results import Verdict
 from jaxpad.machine import devices
 from jaxpad.machine.devices import GPU_PLATFORMS, Expectation, Started, fallback
 from jaxpad.multi.launcher import Place
-from jaxpad.multi.record import Disturb, Identity, Teller, Wanted, clean_text
+from jaxpad.multi.record import Disturb, Identity, Teller, Wanted, printable
 from jaxpad.nvml import Driver
 
 
@@ -121,7 +121,7 @@ def of_a_peer(words: str) -> bool:
 
 def short(words: str) -> str:
     """A message on one line, not too long."""
-    return clean_text(" ".join(words.split()))[:MOST]
+    return printable(" ".join(words.split()))[:MOST]
 
 
 def of_error(error: BaseException) -> str:
@@ -273,7 +273,7 @@ def _no_platform(world: World, error: Exception) -> Exception:
         return error
     started = Started(error=said, log=f"Error: {said}")
     cause = fallback(job.environ, job.gpus, job.driver, devices.installed(), started)
-    world.tell.check("platform", Verdict.FAIL, clean_text(cause.reason), clean_text(cause.remedy))
+    world.tell.check("platform", Verdict.FAIL, printable(cause.reason), printable(cause.remedy))
     return NoPlatform(cause.reason)
 
 

@@ -57,11 +57,9 @@ def _gathered(found: Iterable[tuple[str, Record | str]]) -> Gathered:
     aside = []
     for name, one in found:
         if isinstance(one, str):
-            aside.append(Aside(multi_record.clean_text(name), one))
+            aside.append(Aside(multi_record.printable(name), one))
         elif one.rank in records:
-            aside.append(
-                Aside(multi_record.clean_text(name), f"rank {one.rank} has already spoken")
-            )
+            aside.append(Aside(multi_record.printable(name), f"rank {one.rank} has already spoken"))
         else:
             records[one.rank] = one
     return Gathered(tuple(records[rank] for rank in sorted(records)), tuple(aside))
@@ -99,7 +97,7 @@ def _record(text: str) -> Record | str:
     try:
         record = multi_record.load_plain(Record, text, SCHEMA_VERSION)
     except multi_record.WireError as error:
-        return multi_record.clean_text(str(error))
+        return multi_record.printable(str(error))
     return _sense(record) or record
 
 

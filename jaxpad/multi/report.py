@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from jaxpad.core.codec import to_plain
 from jaxpad.core.results import Verdict
-from jaxpad.multi import record
 from jaxpad.multi.reading import Aside
 from jaxpad.multi.record import Check, Pair, Rate, Record
 
@@ -88,7 +88,7 @@ class MultiReport:
         return {
             "schema": SCHEMA_VERSION,
             "exit_code": self.exit_code,
-            **record.to_plain(self),
+            **to_plain(self),
         }
 
     @property

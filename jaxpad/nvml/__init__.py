@@ -17,11 +17,8 @@ from jaxpad.core.later import later
 from jaxpad.nvml.driver import Driver as Driver, from_json as from_json, read as read
 
 if TYPE_CHECKING:
-    from jaxpad.core.reading import (
-        Reading as Reading,
-        from_plain as from_plain,
-        to_plain as to_plain,
-    )
+    from jaxpad.core.codec import revive as revive, to_plain as to_plain
+    from jaxpad.core.reading import Reading as Reading
     from jaxpad.nvml.child import (
         CudaDevice as CudaDevice,
         Match as Match,
@@ -74,8 +71,8 @@ if TYPE_CHECKING:
 
 _LATER = {
     "Reading": "jaxpad.core.reading",
-    "from_plain": "jaxpad.core.reading",
-    "to_plain": "jaxpad.core.reading",
+    "revive": "jaxpad.core.codec",
+    "to_plain": "jaxpad.core.codec",
     "BusGpu": ".kernel_log",
     "Clocks": ".hardware",
     "CudaDevice": ".child",

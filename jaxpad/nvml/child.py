@@ -16,7 +16,8 @@ from pathlib import Path
 from typing import Any
 
 from jaxpad.core import child
-from jaxpad.core.reading import Reading, absent, attempt, from_plain
+from jaxpad.core.codec import revive
+from jaxpad.core.reading import Reading, absent, attempt
 from jaxpad.nvml.device import bus_id
 from jaxpad.nvml.kernel_log import KMSG, SYSFS
 from jaxpad.nvml.state import GpuState, MigDevice, Snapshot, unanswered
@@ -37,7 +38,7 @@ def ask(
     """
     words = ("jaxpad.nvml", "snapshot", str(sysfs), str(kmsg))
     told = ask_module(words, limit_s, environ)
-    found = told.map(lambda plain: from_plain(Snapshot, plain))
+    found = told.map(lambda plain: revive(Snapshot, plain, "snapshot"))
     return found.value or unanswered(found.reason or "no answer", sysfs, kmsg)
 
 
@@ -143,7 +144,7 @@ def cuda_devices(
     Raises nothing: where CUDA does not start, the reading says why.
     """
     told = ask_module(("jaxpad.nvml.cuda",), limit_s, environ)
-    found = told.map(lambda plain: from_plain(CudaDevices, plain))
+    found = told.map(lambda plain: revive(CudaDevices, plain, "devices"))
     return found.value.devices if found.value else Reading(None, found.reason)
 
 

@@ -12,7 +12,8 @@ import json
 import sys
 from typing import Any
 
-from jaxpad.core.reading import attempt, to_plain
+from jaxpad.core.codec import to_plain
+from jaxpad.core.reading import attempt
 from jaxpad.nvml.child import CudaDevice, CudaDevices
 
 LIBRARY = "libcuda.so.1"

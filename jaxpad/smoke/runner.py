@@ -16,9 +16,10 @@ from pathlib import Path
 from typing import Any
 
 import jaxpad
-from jaxpad import nvml, profiles
+from jaxpad import profiles
 from jaxpad.core import bounds, host
 from jaxpad.core.bounds import Bounds
+from jaxpad.core.codec import revive, to_plain
 from jaxpad.core.files import Folder
 from jaxpad.core.lifeline import Interrupted, hold, interruptible
 from jaxpad.core.results import (
@@ -61,14 +62,14 @@ class Filed:
     def take(self, phase: Event) -> None:
         """The last phase of a check has all that the check filed."""
         if phase["when"] == "teardown":
-            self.rates += [nvml.from_plain(Rate, plain) for plain in phase["rates"]]
-            self.judgements += [nvml.from_plain(Judgement, one) for one in phase["judgements"]]
+            self.rates += [revive(Rate, plain, "rate") for plain in phase["rates"]]
+            self.judgements += [revive(Judgement, one, "judgement") for one in phase["judgements"]]
 
     def leave(self, folder: Path, trace: Trace | None) -> None:
         """Write down what the next check file may want to judge."""
-        (folder / RATES).write_text(json.dumps(nvml.to_plain(self.rates)))
+        (folder / RATES).write_text(json.dumps(to_plain(self.rates)))
         if trace is not None:
-            (folder / TRACE).write_text(json.dumps(nvml.to_plain(trace)))
+            (folder / TRACE).write_text(json.dumps(to_plain(trace)))
 
     def since(self, begun: float) -> tuple[tuple[Rate, ...], tuple[Judgement, ...]]:
         """All of it, with times in seconds after `begun`."""
@@ -86,13 +87,13 @@ def rates(folder: Path) -> tuple[Rate, ...]:
     """The rates that `leave` wrote; none where nothing was measured yet."""
     file = folder / RATES
     plain = json.loads(file.read_text()) if file.exists() else []
-    return tuple(nvml.from_plain(Rate, each) for each in plain)
+    return tuple(revive(Rate, each, "rate") for each in plain)
 
 
 def trace(folder: Path) -> Trace | None:
     """The trace that `leave` wrote, up to the beginning of this check file."""
     file = folder / TRACE
-    return nvml.from_plain(Trace, json.loads(file.read_text())) if file.exists() else None
+    return revive(Trace, json.loads(file.read_text()), "trace") if file.exists() else None
 
 
 # Wait until the GPUs are at rest before they are timed: each begins as cool as the next run.
