@@ -11,6 +11,7 @@ import os
 import platform as system
 import time
 import tomllib
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -102,12 +103,16 @@ def load(name_or_path: str, platform: str) -> Space:
     )
     if not space.flags:
         top.refuse("its values are all XLA's defaults, so there is nothing to choose; add others")
-    if space.size > LARGEST:
-        top.refuse(
-            f"it has {space.size} candidates, expected at most {LARGEST}, since each is compiled; "
+    _hold_size(top, space.size)
+    return space
+
+
+def _hold_size(table: Table, size: int) -> None:
+    if size > LARGEST:
+        table.refuse(
+            f"it has {size} candidates, expected at most {LARGEST}, since each is compiled; "
             "take values out"
         )
-    return space
 
 
 def _path(name_or_path: str) -> Path:
@@ -165,8 +170,9 @@ def _values(table: Table, name: str, platform: str) -> tuple[str, ...]:
     if not isinstance(given, list) or not given:
         what = "empty" if given == [] else kind(given)
         table.refuse(f"{name} is {what}, expected a list of values; write it like {name} = [true]")
+    _hold_size(table, len(given))  # before XLA is asked what each of them means
     values = tuple(_value(table, name, known[name].type, one) for one in given)
-    double = next((one for one in values if values.count(one) > 1), None)
+    double = next((one for one, times in Counter(values).items() if times > 1), None)
     if double is not None:
         table.refuse(f"{name} has {double!r} twice, and each is one choice; keep one")
     return values
