@@ -12,7 +12,6 @@ from typing import Any
 from jaxpad import flags, profiles
 from jaxpad.commands.profile import CheckOptions, FlagsOptions, ListOptions, ShowOptions
 from jaxpad.core import paths, text
-from jaxpad.machine import devices
 from jaxpad.profiles import listed, nearest
 
 
@@ -84,6 +83,8 @@ def _variable(profile: profiles.Profile, name: str, own: str, value: str) -> dic
 
 
 def _jaxlib_version() -> str:
+    from jaxpad.machine import devices  # here: `profile.list` asks no package
+
     found = devices.installed().get("jaxlib")
     if found is None:
         found = flags.tested()[-1]
