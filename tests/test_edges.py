@@ -127,6 +127,16 @@ def test_a_power_cap_of_a_third_of_the_time_does_not_excuse_a_low_clock() -> Non
     assert (found.verdict, "SM clock is at 1200 of 1980" in found.why) == (UNSURE, True)
 
 
+def test_heat_in_a_tenth_of_the_samples_is_the_cause() -> None:
+    seen_node = node()
+    whole = trace(seen_node)
+    hot = tuple(64.0 if tick % 10 == 5 else 0.0 for tick in range(21))
+    gpu = replace(whole.gpus[0], columns=whole.gpus[0].columns | {"throttle_bits": hot})
+    given = evidence(seen_node, replace(whole, gpus=(gpu, *whole.gpus[1:])))
+    found = gates.judge([rate(400.0)], given)[0]
+    assert (found.verdict, "thermal slowdown" in found.why) == (FAIL, True)
+
+
 def test_an_unconfirmed_peak_is_no_ceiling() -> None:
     """A rate above a peak that somebody confirmed cannot be; above another, the peak is wrong."""
     most = gates.judge([rate()], evidence())[0].peak
