@@ -18,11 +18,12 @@ Ask = Callable[[str], None]
 
 
 @pytest.fixture
-def ask(survey: Survey, bounds: Bounds, measure: Callable[..., None]) -> Ask:
+def ask(facts: Facts, survey: Survey, bounds: Bounds, measure: Callable[..., None]) -> Ask:
     """`ask("ecc")` answers one of health's questions by the worst of its findings."""
 
     def answer(name: str) -> None:
-        found = [one for one in survey.findings(bounds, idle=True) if one.name == name]
+        every = survey.findings(bounds, idle=True, expect=facts.expect)
+        found = [one for one in every if one.name == name]
         if not found:
             checks.not_applicable("the driver lists no GPU: see test_driver")
         for one in found:
@@ -40,9 +41,13 @@ def test_driver(ask: Ask) -> None:
     ask("driver")
 
 
-def test_count(ask: Ask) -> None:
-    """Every GPU of the PCI bus is in the driver's list."""
+def test_count(ask: Ask, facts: Facts, survey: Survey) -> None:
+    """Every GPU of the PCI bus is in the driver's list; with --expect N, N are ours."""
+    if facts.expect and not survey.snapshot.gpus:
+        gates.all_ours(survey, facts.expect).give()
     ask("count")
+    if facts.expect:
+        gates.all_ours(survey, facts.expect).give()
 
 
 def test_speed(ask: Ask) -> None:

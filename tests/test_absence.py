@@ -40,6 +40,7 @@ def nothing() -> dict[str, Callable[[], Any]]:
         "slowed": lambda: gates.slowed(EMPTY, limits),
         "clocked": lambda: gates.clocked(evidence(seen)),
         "counters": lambda: gates.counters(seen.snapshot, seen.snapshot, 80),
+        "all_ours": lambda: gates.all_ours(seen, 0),
         "all_used": lambda: gates.all_used(seen, ()),
         "of_judgements": lambda: gates.of_judgements(()),
         "of_findings": lambda: gates.of_findings(()),

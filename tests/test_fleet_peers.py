@@ -10,7 +10,7 @@ from rich.console import Console
 
 from fleet_nodes import Change, cpu, healthy, put, report
 from jaxpad import fleet
-from jaxpad.core.results import Report, Verdict
+from jaxpad.core.results import COUNT, CheckResult, Report, Verdict
 from jaxpad.fleet.text import KEEP, steps
 
 OPEN, FAIL = Verdict.INCONCLUSIVE, Verdict.FAIL
@@ -87,3 +87,22 @@ def test_empty_folder_has_a_next_step(tmp_path: Path) -> None:
     assert KEEP not in [step.text for step in steps(found)]
     with Console(quiet=True).capture():
         fleet.summary(found, Console(quiet=True), "slurm")
+
+
+def fewer(given: Report) -> Report:
+    """As a node says itself where `smoke --expect` was given."""
+    file, _, name = COUNT.partition("::")
+    found = CheckResult(file, name, "Every GPU is there.", FAIL, "7 GPU(s), 8 expected")
+    return replace(given, checks=(*given.checks, found))
+
+
+@pytest.mark.parametrize("names", [["n9"], NAMES])
+def test_what_a_node_says_of_its_count_is_first(names: list[str], tmp_path: Path) -> None:
+    healthy(tmp_path, NAMES)
+    for name in names:
+        put(tmp_path, name, report(name, 2, fewer))
+    found = fleet.merge(tmp_path)
+    assert found.verdict is FAIL
+    first, *others = steps(found)
+    assert "7 GPU(s), 8 expected" in first.text
+    assert not any("test_count" in step.text for step in others if "alike" in step.text)

@@ -75,7 +75,9 @@ JOBSET = {
 
 def plan(**changed: Any) -> Plan:
     """Everything that can be asked for."""
-    suite = Suite("gpu", 180.0, "fsdp", "jit and not $(HOME)", True, False, "gemm_least = 0.5\n")
+    suite = Suite(
+        "gpu", 180.0, "fsdp", "jit and not $(HOME)", True, False, "gemm_least = 0.5\n", expect=8
+    )
     options: dict[str, Any] = {
         "nodes": 3,
         "image": IMAGE,
@@ -253,6 +255,7 @@ def test_words_reach_the_pod_as_they_are() -> None:
     args = pod(job)["containers"][0]["args"]
     assert args[args.index("-k") + 1] == "jit and not $$(HOME)"  # as Kubernetes wants it
     assert {"--strict", "--no-redact", "--json"} <= set(args)
+    assert args[args.index("--expect") + 1] == "8"
     assert args[args.index("--bounds") + 1] == "gemm_least = 0.5\n"
 
 

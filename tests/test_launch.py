@@ -185,12 +185,14 @@ def test_sigterm_ends_the_container(variables: dict[str, str], tmp_path: Path) -
 
 def test_smoke_inside(jaxpad: Jaxpad, tmp_path: Path) -> None:
     words = ["--on", "docker", "-k", "jit or lax", "--out", "my report", "--profile", "base"]
+    words += ["--expect", "8"]
     argv = dry(jaxpad("smoke", *words, "--dry-run"))
     inside = argv[argv.index("jaxpad:new") + 1 :]
     assert inside[:2] == ["jaxpad", "smoke"]
     assert inside[inside.index("--out") + 1] == "my report"
     assert inside[inside.index("-k") + 1] == "jit or lax"
     assert inside[inside.index("--profile") + 1] == "base"
+    assert inside[inside.index("--expect") + 1] == "8"
     out = tmp_path / "work/my report"
     assert f"type=bind,source={out},target=/workspace/my report" in argv
 

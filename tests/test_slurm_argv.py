@@ -223,11 +223,11 @@ def test_unlike_nodes_use_what_all_have() -> None:
 
 
 def test_suite_words() -> None:
-    full = Suite("gpu", 60.0, "base", "jit", True, False, Path("/t.toml"))
+    full = Suite("gpu", 60.0, "base", "jit", True, False, Path("/t.toml"), expect=8)
     told = shlex.join(suite_words(full, OUT))
     assert told == (
         f"smoke --platform gpu --limit 60 --out {OUT} --profile base -k jit "
-        "--strict --no-redact --thresholds /t.toml"
+        "--strict --expect 8 --no-redact --thresholds /t.toml"
     )
 
 
@@ -452,6 +452,14 @@ def test_paths_are_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
 def test_words_of_others(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="--pull-secret is for --on kubernetes"):
         cli_smoke.planned(local.Options(), Cluster(pull_secret="x"))
+
+
+def test_expected_is_asked_for() -> None:
+    """A job of four GPUs sees no eight, whatever the node has."""
+    options = local.Options(expect=8)
+    with pytest.raises(UsageError, match="ask for 8 of each node"):
+        cli_smoke.planned(options, Cluster(gpus_per_node=4))
+    assert cli_smoke.planned(options, Cluster(gpus_per_node=8)).suite.expect == 8
 
 
 @pytest.mark.parametrize(

@@ -94,3 +94,35 @@ def test_visible_gpus_alone(tmp_path: Path) -> None:
     assert smoke(tmp_path / "all", *asked, **given).check("test_ecc")["verdict"] == "fail"
     ours = smoke(tmp_path / "ours", *asked, CUDA_VISIBLE_DEVICES="6,7", **given)
     assert ours.check("test_ecc")["verdict"] == "pass"
+
+
+@pytest.mark.parametrize(
+    ("scenario", "asked", "shown", "verdict", "words"),
+    [
+        ("idle-h100-sxm", "8", {}, "pass", ""),
+        ("idle-h100-sxm", "9", {}, "fail", "8 GPU(s), 9 expected"),
+        ("no-driver", "8", {}, "fail", "the driver lists 0 GPUs"),
+        ("idle-h100-sxm", "8", {"CUDA_VISIBLE_DEVICES": "6,7"}, "fail", "leaves 2 of 8 GPUs"),
+    ],
+)
+def test_as_many_as_expected(
+    scenario: str, asked: str, shown: dict[str, str], verdict: str, words: str, tmp_path: Path
+) -> None:
+    """Counted also where -k names another check, and told before all else."""
+    asks = ("--platform", "cpu", "--expect", asked, "-k", "test_platform or test_cache_w")
+    given = variables(scenario) if scenario != "no-driver" else {}
+    if shown:
+        environ = double.environ(scenario, {"cuda.count": 2})
+        given = {name: environ[name] for name in ("LD_LIBRARY_PATH", double.VARIABLE)}
+    found = smoke(tmp_path, *asks, JAX_COMPILATION_CACHE_DIR="/proc/none", **given, **shown)
+    told = found.check("test_count")
+    assert told["verdict"] == verdict
+    assert words in told["reason"]
+    first = "test_health.py::test_count" if words else "test_environment.py::test_cache_writable"
+    assert f"1. Begin with {first}" in found.stderr
+
+
+def test_expecting_gpus_is_expecting_the_gpu(tmp_path: Path) -> None:
+    found = smoke(tmp_path, "--expect", "8", "-k", "test_platform_expected")
+    assert found.code == 1
+    assert found.report["platform"]["why"] == "--expect 8 asks for it"

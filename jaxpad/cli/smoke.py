@@ -79,6 +79,7 @@ def request(options: Options, run: Run) -> Run:
         words += ["--thresholds", f"{_BOUNDS}/{file.name}"]
         mounts = [*mounts, Mount(file, f"{_BOUNDS}/{file.name}", read_only=True)]
     words += ["--strict"] if options.strict else []
+    words += [] if options.expect is None else ["--expect", str(options.expect)]
     words += ["-k", options.select] if options.select else []
     words += ["--json"] if options.as_json else []
     words += [] if options.redact else ["--no-redact"]
@@ -141,10 +142,21 @@ def planned(options: Options, wanted: Cluster) -> Plan:
         thresholds=_slurm_bounds(options.thresholds),
         strict=options.strict,
         redact=options.redact,
+        expect=_expected(options, wanted),
     )
     name = f"jaxpad-{secrets.token_hex(4)}"
     box = slurm_plan.inside(wanted, suite, out, os.environ)
     return Plan(name, wanted, suite, out, box, dict(os.environ))
+
+
+def _expected(options: Options, wanted: Cluster) -> int | None:
+    """How many GPUs each node should have; a job that asks for fewer could not see them."""
+    asked, given = options.expect, wanted.gpus_per_node
+    if asked is not None and given is not None and asked > given:
+        raise UsageError(
+            f"--expect {asked} of a job with --gpus-per-node {given}: ask for {asked} of each node"
+        )
+    return asked
 
 
 def _refuse(wanted: Cluster) -> None:
@@ -241,6 +253,7 @@ def planned_kubernetes(options: Options, wanted: Cluster) -> KubernetesPlan:
         thresholds=_kubernetes_bounds(options.thresholds),
         strict=options.strict,
         redact=options.redact,
+        expect=_expected(options, wanted),
     )
     name = f"jaxpad-{secrets.token_hex(4)}"
     gpus, chosen = _kubernetes_gpus(platform, wanted), _chosen(wanted)
@@ -359,6 +372,7 @@ def _here(options: SmokeOptions) -> local.Options:
         redact=not options.no_redact,
         thresholds=options.thresholds,
         strict=options.strict,
+        expect=options.expect,
     )
 
 

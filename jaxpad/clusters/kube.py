@@ -258,7 +258,7 @@ class _Run:
         found = fleet.merge(
             self._plan.nodes,
             expected=tuple(self._verdicts),
-            gpus=self._plan.gpus,
+            gpus=self._plan.gpus if (asked := self._plan.suite.expect) is None else asked,
             part=bool(self._plan.suite.select),
             not_tested=self._absent(),
         )

@@ -225,12 +225,18 @@ class _Run:
         except Refused as error:
             self._told.say(f"could not cancel our jobs ({error}); scancel --name={self._plan.name}")
 
+    def _gpus(self) -> int | None:
+        """How many each node should have, as far as that is known."""
+        if self._plan.suite.expect is not None:
+            return self._plan.suite.expect
+        return self._plan.gpus(self._choice.tested) if self._choice.tested else None
+
     def answer(self) -> Whole:
         """What came of both, merged."""
         found = fleet.merge(
             self._plan.nodes,
             expected=self._choice.names,
-            gpus=self._plan.gpus(self._choice.tested) if self._choice.tested else None,
+            gpus=self._gpus(),
             part=bool(self._plan.suite.select),
             not_tested=self._found.not_tested,
         )

@@ -26,6 +26,7 @@ class Suite:
     select: str | None = None
     strict: bool = False
     redact: bool = True
+    expect: int | None = field(default=None, kw_only=True)  # GPUs of each node
 
     def words(self, out: Path) -> list[str]:
         """The options of `smoke`, for a report in the folder `out` of the node."""
@@ -33,6 +34,7 @@ class Suite:
         words += ["--profile", self.profile] if self.profile else []
         words += ["-k", self.select] if self.select else []
         words += ["--strict"] if self.strict else []
+        words += [] if self.expect is None else ["--expect", str(self.expect)]
         return [*words, *([] if self.redact else ["--no-redact"])]
 
 

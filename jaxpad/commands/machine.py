@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from jaxpad.commands.options import (
     DRY_RUN,
@@ -24,12 +25,24 @@ _KUBERNETES = "on Kubernetes"
 _REPORT = "the report"
 
 
+def _expect() -> Any:
+    """`--expect N`, as `smoke` and `health` take it."""
+    return option(
+        "how many GPUs there should be; fewer fail",
+        None,
+        least=0,
+        most=99999,
+        noun="a whole number of GPUs",
+    )
+
+
 @dataclass(frozen=True)
 class SmokeOptions:
     """The suite on this machine; in a container; on a cluster."""
 
     profile: str = option(f"run under {PROFILE}")
     platform: str = option(PLATFORM, "auto", choices=PLATFORMS)
+    expect: int | None = _expect()
     k: str = option("run only the checks this expression names, as pytest's -k", value="EXPRESSION")
     limit: float = option(
         "seconds one check may take before it counts as hung",
@@ -117,13 +130,7 @@ class DoctorOptions:
 class HealthOptions:
     """A node's GPUs, without load."""
 
-    expect: int | None = option(
-        "how many GPUs there should be; fewer fail",
-        None,
-        least=0,
-        most=99999,
-        noun="a whole number of GPUs",
-    )
+    expect: int | None = _expect()
     idle: bool = option("nobody should be at work: judge processes and memory in use, too", False)
     thresholds: Path | None = option(THRESHOLDS, None, value="FILE")
     textfile: Path | None = option(

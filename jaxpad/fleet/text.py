@@ -12,7 +12,7 @@ from rich.console import Console
 
 from jaxpad.core.files import Metric, text
 from jaxpad.core.hostlist import compress
-from jaxpad.core.results import STYLES, UsageError, Verdict
+from jaxpad.core.results import COUNT, STYLES, UsageError, Verdict
 from jaxpad.core.text import brief_list, plural, quoted
 from jaxpad.fleet.model import PEERS, Drift, Fleet, Node, Problem
 from jaxpad.fleet.outliers import far
@@ -73,12 +73,12 @@ def steps(found: Fleet) -> tuple[Step, ...]:
 
 def _steps(found: Fleet) -> Iterator[Step]:
     for problem in found.problems:
-        if problem.check == PEERS:
+        if problem.check in (PEERS, COUNT):
             anchor = "fail" if problem.verdict is Verdict.FAIL else "inconclusive"
             yield Step(f"Look at {told(problem.nodes)}: {problem.reason}", anchor)
     if not found.nodes and not found.set_aside:
         yield Step("Give the folder that holds one folder a node: there is no report in this one")
-    for problem in found.shared[:3]:
+    for problem in [one for one in found.shared if one.check != COUNT][:3]:
         remedy = problem.remedy or problem.reason or "see the report of any of them"
         most = f"Mend what most nodes fail alike, {problem.check} on {_share(problem)}"
         yield Step(f"{most}: {remedy}", "shared")

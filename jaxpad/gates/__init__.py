@@ -10,6 +10,7 @@ No JAX is imported and no driver asked: tests judge rates and machines that neve
 from jaxpad.gates.evidence import Evidence
 from jaxpad.gates.judging import (
     Answer,
+    all_ours,
     all_used,
     judge,
     of_findings,
@@ -21,6 +22,7 @@ from jaxpad.gates.watched import clocked, counters, slowed, stayed
 __all__ = [
     "Answer",
     "Evidence",
+    "all_ours",
     "all_used",
     "clocked",
     "counters",

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 
 from jaxpad.checks import Failed, Inconclusive, not_applicable
 from jaxpad.core.results import Judgement, Rate, Verdict, lack, overall
-from jaxpad.core.text import percent, ratio
+from jaxpad.core.text import percent, plural, ratio
 from jaxpad.gates.evidence import Evidence, Peak, Subject, peak, subjects
 from jaxpad.gates.explanation import Reason, explain
 from jaxpad.health import Finding
@@ -221,7 +221,31 @@ def _found(one: Finding) -> str:
     return f"{place}{one.seen}" + (f" ({one.why})" if one.why else "")
 
 
-# Whether JAX uses every GPU that it should.
+# Whether there are as many GPUs as there should be, and JAX uses each.
+
+_NO_DRIVER = ("NVMLError_LibraryNotFound", "NVMLError_DriverNotLoaded")
+
+
+def all_ours(survey: Survey, expect: int) -> Answer:
+    """Fail: fewer than `expect` GPUs are listed, or visible to us. Inconclusive: nobody counts."""
+    counted = survey.snapshot.gpu_count
+    if counted.reason and counted.error not in _NO_DRIVER:
+        return Answer(Verdict.INCONCLUSIVE, f"{expect} GPUs expected; {counted.reason}", UNSEEN)
+    listed, ours = len(survey.snapshot.gpus), len(survey.visible)
+    if listed < expect:
+        why = f" ({counted.reason})" if counted.reason else ""
+        reason = f"the driver lists {plural(listed, 'GPU')}{why}, {expect} expected"
+        return Answer(Verdict.FAIL, reason, _FEWER)
+    if ours < expect:
+        reason = f"{survey.hiding} leaves {ours} of {plural(listed, 'GPU')}, {expect} expected"
+        return Answer(Verdict.FAIL, reason, f"unset {survey.hiding}, or correct --expect")
+    return Answer(Verdict.PASS) if listed else Answer(Verdict.INCONCLUSIVE, "no GPU", UNSEEN)
+
+
+_FEWER = (
+    "run jaxpad doctor and jaxpad health here; in a container or a job see that it was given "
+    "all GPUs (--gpus all, --gpus-per-node)"
+)
 
 
 def all_used(survey: Survey, ordinals: Sequence[int]) -> Answer:

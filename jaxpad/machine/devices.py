@@ -146,11 +146,15 @@ def require(requested: str) -> None:
 
 
 def expect(
-    requested: str, environ: Mapping[str, str], gpus: GpuEvidence, driver: Driver
+    requested: str,
+    environ: Mapping[str, str],
+    gpus: GpuEvidence,
+    driver: Driver,
+    count: int | None = None,
 ) -> Expectation:
-    """What `--platform` and this machine lead one to expect.
+    """What `--platform`, `--expect` and this machine lead one to expect.
 
-    `auto` expects a GPU if the machine shows one or JAX_PLATFORMS names one.
+    `auto` expects a GPU if the machine shows one, or JAX_PLATFORMS or `count` asks for one.
     Raises UsageError for another word than auto, gpu or cpu.
     """
     require(requested)
@@ -160,6 +164,8 @@ def expect(
         return Expectation(requested, requested, f"--platform {requested} asks for it", evidence)
     if evidence:
         return Expectation(requested, "gpu", "this machine shows a GPU", evidence)
+    if count:
+        return Expectation(requested, "gpu", f"--expect {count} asks for it")
     if _names_gpu(environ):
         setting = f"JAX_PLATFORMS={environ['JAX_PLATFORMS']} asks for it"
         return Expectation(requested, "gpu", setting)

@@ -54,6 +54,7 @@ class Facts:
     folder: str | None = None  # where the runner leaves what it saw; None: run by hand
     thresholds: str | None = None  # a file that changes bounds
     strict: bool = False  # a shortfall that is explained fails, too
+    expect: int | None = None  # how many GPUs there should be
 
     @property
     def gpu(self) -> bool:
@@ -119,12 +120,13 @@ def gather(
     profile: str | None = None,
     sysfs: Path = Path("/sys"),
     dev: Path = Path("/dev"),
+    expect: int | None = None,
 ) -> Facts:
     """Look at the machine; JAX is not started yet (see `start_jax`)."""
     gpus, driver = host.gpu_evidence(sysfs, dev), read_driver(environ)
     cache = cache_folder(environ)
     return Facts(
-        expected=devices.expect(requested, environ, gpus, driver),
+        expected=devices.expect(requested, environ, gpus, driver, expect),
         gpus=gpus,
         driver=driver,
         packages=devices.installed(),
@@ -132,6 +134,7 @@ def gather(
         cache_problem=None if is_url(cache) else host.unwritable(Path(cache)),
         profile=profile or profiles.in_force(environ),
         asked_environ=relevant(environ),
+        expect=expect,
     )
 
 
@@ -224,8 +227,12 @@ class Survey:
         """The GPU of each CUDA ordinal, by UUID or PCI bus id, never by index."""
         return nvml.match(ordinals, self.cuda, self.snapshot)
 
-    def findings(self, bounds: Bounds, *, idle: bool = False) -> tuple[Finding, ...]:
+    def findings(
+        self, bounds: Bounds, *, idle: bool = False, expect: int | None = None
+    ) -> tuple[Finding, ...]:
         """What `jaxpad health` finds on the node and on the GPUs that are visible to us.
+
+        `expect` is how many GPUs there should be.
 
         A kernel log that we may not read is left out: users and containers seldom may, and
         `jaxpad health`, run as root, asks it.
@@ -233,7 +240,9 @@ class Survey:
         xids = bounds["xid_hours_most"]
         if not self.snapshot.kernel.xids.known:
             bounds = {**bounds, xids.name: replace(xids, value=0)}
-        found = health.judge(self.snapshot, self.described, bounds, self.shown, idle=idle)
+        found = health.judge(
+            self.snapshot, self.described, bounds, self.shown, expect=expect, idle=idle
+        )
         return health.about(found, self.visible)
 
     def to_json(self) -> str:

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import groupby
 
-from jaxpad.core.results import CheckResult, Report, Verdict, overall
+from jaxpad.core.results import COUNT, CheckResult, Report, Verdict, overall
 from jaxpad.core.text import one_line, plural
 
 SMOKE = ("jaxpad", "smoke")
@@ -103,8 +103,12 @@ def next_steps(report: Report) -> tuple[Step, ...]:
 
 
 def _mend(report: Report) -> tuple[Step, ...]:
-    """Steps from the first failed check, or else from the first that could not be answered."""
+    """Steps from the first failed check, or else from the first that could not be answered.
+
+    A lack of GPUs comes before all else: the other checks judge those that are there.
+    """
     failed = [check for check in report.checks if check.verdict is Verdict.FAIL]
+    failed.sort(key=lambda check: check.id != COUNT)
     # A run that was ended early leaves checks unanswered: nothing there to mend.
     open_ = [
         c for c in report.checks if c.verdict is Verdict.INCONCLUSIVE and not report.interrupted

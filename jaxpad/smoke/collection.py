@@ -31,6 +31,11 @@ class Check:
     def node(self) -> str:
         return f"{self.file}::{self.name}"
 
+    @property
+    def id(self) -> str:
+        """As its result has it."""
+        return f"{self.file.name}::{self.name}"
+
 
 def collect(*folders: Path) -> tuple[Check, ...]:
     """Every check in the folders, in the order of files' names and lines.
@@ -126,6 +131,7 @@ class Plan:
     limit: float = LIMIT
     thresholds: str | None = None  # a file that changes bounds
     strict: bool = False  # a shortfall that is explained fails, too
+    expect: int | None = None  # how many GPUs there should be
     names: bool = False  # keep the names of processes
     notes: tuple[str, ...] = ()  # what is the project's and not the shipped one
     roots: Roots = field(default_factory=Roots)  # tests lay out a machine

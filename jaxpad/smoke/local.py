@@ -21,7 +21,7 @@ from jaxpad import profiles, report
 from jaxpad.clusters.request import Cluster
 from jaxpad.core import bounds, paths
 from jaxpad.core.paths import SMOKE_TESTS
-from jaxpad.core.results import UsageError
+from jaxpad.core.results import COUNT, UsageError
 from jaxpad.machine import devices
 from jaxpad.nvml import Trace
 from jaxpad.report import Progress, Report
@@ -79,6 +79,7 @@ class Options:
     redact: bool = True
     thresholds: Path | None = None
     strict: bool = False
+    expect: int | None = None  # how many GPUs there should be
 
 
 def smoke(options: Options, suite: Path | None = None) -> int:
@@ -110,7 +111,7 @@ def plan_for(options: Options, environ: Mapping[str, str], *suite: Path) -> Plan
     limit(options.limit)
     bounds.load(options.thresholds)  # a mistake in it is told before anything runs
     _need_temporary_folder()
-    checks = collection.select(collection.collect(*suite), options.select)
+    checks = _chosen(collection.collect(*suite), options)
     profile = profiles.load(options.profile) if options.profile else None
     composed = profiles.compose(profile, environ, devices.installed().get("jaxlib", "0"))
     return Plan(
@@ -123,9 +124,17 @@ def plan_for(options: Options, environ: Mapping[str, str], *suite: Path) -> Plan
         limit=options.limit,
         thresholds=str(options.thresholds) if options.thresholds else None,
         strict=options.strict,
+        expect=options.expect,
         names=not options.redact,
         notes=_notes(checks, profile),
     )
+
+
+def _chosen(checks: Sequence[Check], options: Options) -> tuple[Check, ...]:
+    """What `-k` names; with `--expect` also the check that counts, or nobody would."""
+    found = collection.select(checks, options.select)
+    counts = options.expect is not None
+    return tuple(one for one in checks if one in found or (counts and one.id == COUNT))
 
 
 def _notes(checks: Sequence[Check], profile: profiles.Profile | None) -> tuple[str, ...]:

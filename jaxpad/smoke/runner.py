@@ -333,7 +333,7 @@ class _Run:
     def _go(self, folder: Path) -> None:
         plan = self._plan
         sysfs, dev = plan.roots.sysfs, plan.roots.dev
-        facts = machine.gather(plan.requested, plan.environ, plan.profile, sysfs, dev)
+        facts = machine.gather(plan.requested, plan.environ, plan.profile, sysfs, dev, plan.expect)
         facts = replace(facts, folder=str(folder), strict=plan.strict, thresholds=plan.thresholds)
         self._facts = facts
         self._watcher.expected(facts.expected)
