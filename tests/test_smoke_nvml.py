@@ -126,3 +126,37 @@ def test_expecting_gpus_is_expecting_the_gpu(tmp_path: Path) -> None:
     found = smoke(tmp_path, "--expect", "8", "-k", "test_platform_expected")
     assert found.code == 1
     assert found.report["platform"]["why"] == "--expect 8 asks for it"
+
+
+_LATER = """
+import os
+from pathlib import Path
+
+def test_driver_changes():
+    scenario = Path(os.environ["JAXPAD_TEST_SCENARIO"])
+    scenario.write_text(scenario.read_text() + {changes!r})
+"""
+
+
+@pytest.mark.parametrize(
+    ("changes", "verdict", "words"),
+    [
+        ("hang_s 600\n", "inconclusive", "in the second look: no GPU was seen"),
+        ("init !999\n", "inconclusive", "in the second look: no GPU was seen"),
+        ("0.TotalEccErrors.1.0 2\n", "fail", "GPU 0: 2 uncorrected ECC errors"),
+    ],
+)
+def test_driver_that_changes_in_mid_run(
+    changes: str, verdict: str, words: str, tmp_path: Path
+) -> None:
+    """The last look at the counters, where the driver is another than at the first."""
+    checks = tmp_path / "smoke_tests"
+    checks.mkdir()
+    (checks / "test_later.py").write_text(_LATER.format(changes=changes))
+    asks = ("--platform", "cpu", "-k", "test_count or test_driver_ch or test_counters")
+    given = variables() | {"JAXPAD_PROJECT": str(tmp_path)}
+    found = smoke(tmp_path / "out", *asks, **given)
+    told = found.check("test_counters_stay")
+    assert (told["verdict"], words in told["reason"]) == (verdict, True), told
+    assert told["remedy"]
+    assert "Traceback" not in found.stderr

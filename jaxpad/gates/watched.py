@@ -180,9 +180,10 @@ def counters(before: Snapshot, after: Snapshot, most_replays: float) -> Answer:
 
 def _gone(before: Snapshot, after: Snapshot) -> Iterator[str]:
     """What the first look saw and the second did not; a look that saw nothing is told, too."""
-    if why := lack("GPU", before.gpus) or lack("GPU", after.gpus):
-        yield why
-        return
+    for seen in (before, after):
+        if why := lack("GPU", seen.gpus):
+            yield f"{why} ({seen.gpu_count.reason})" if seen.gpu_count.reason else why
+            return
     second = {_name(gpu): gpu for gpu in after.gpus}
     for gpu in before.gpus:
         now = second.get(_name(gpu))
