@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
+import pynvml
 import pytest
 
 import nvml_double as double
-from helpers import SmokeRun, smoke
+from helpers import HOME, SmokeRun, environ as base_environ, smoke
+from nvml_double import VARIABLE
 
 DRIVER = ("--platform", "cpu", "-k", "health or gates or watched")
 
@@ -160,3 +164,40 @@ def test_driver_that_changes_in_mid_run(
     assert (told["verdict"], words in told["reason"]) == (verdict, True), told
     assert told["remedy"]
     assert "Traceback" not in found.stderr
+
+
+def older_pynvml(folder: Path, lacks: str = "") -> Path:
+    """A package as pynvml 11.5.3, which shadows nvidia-ml-py's module and lacks newer calls."""
+    old = folder / "pynvml"
+    old.mkdir(parents=True)
+    (old / "nvml.py").write_text(f"{Path(pynvml.__file__).read_text()}\n{lacks}\n")
+    (old / "__init__.py").write_text("from .nvml import *\n")
+    return old
+
+
+@pytest.mark.parametrize("lacks", ["", "del nvmlDeviceGetTemperatureV"])
+def test_another_pynvml_is_named(lacks: str, tmp_path: Path) -> None:
+    old = older_pynvml(tmp_path / "old", lacks)
+    given = {name: double.environ("idle-h100-sxm")[name] for name in ("LD_LIBRARY_PATH", VARIABLE)}
+    environ = base_environ(**given) | {"PYTHONPATH": f"{old.parent}:{HOME}"}
+    for words in (
+        ("health",),
+        ("doctor", "--json"),
+        ("smoke", "--platform", "cpu", "-k", "test_driver", "--out", str(tmp_path / "out")),
+    ):
+        argv = [sys.executable, "-m", "jaxpad", *words]
+        done = subprocess.run(argv, env=environ, cwd=tmp_path, capture_output=True, text=True)
+        told = done.stdout + done.stderr
+        assert "pip uninstall -y pynvml" in " ".join(told.split()), told
+        assert str(old) in told.replace("\n    ", ""), told
+        assert "reset the GPU" not in told
+        assert words[0] == "doctor" or done.returncode == 3
+
+
+def test_another_pynvml_without_a_driver(tmp_path: Path) -> None:
+    """It is nobody's concern where there is no GPU."""
+    older_pynvml(tmp_path)
+    environ = base_environ() | {"PYTHONPATH": f"{tmp_path}:{HOME}"}
+    argv = [sys.executable, "-m", "jaxpad", "health"]
+    done = subprocess.run(argv, env=environ, cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout

@@ -8,7 +8,7 @@ import re
 from jaxpad.doctor import model
 from jaxpad.doctor.engine import engine
 from jaxpad.doctor.model import Answer, Host, failed, inconclusive, passed
-from jaxpad.nvml import Driver
+from jaxpad.nvml import PYNVML, Driver
 
 LABEL = "io.jaxpad.cuda"  # of an image: the CUDA it was built for, "12" or "12.9"
 RELOAD = (
@@ -40,6 +40,8 @@ def driver(host: Host) -> Answer:
     """
     kernel, answer = kernel_version(host), host.driver
     wsl = any(node.endswith("dxg") for node in host.gpus.nodes)
+    if "ForeignPynvml" in (answer.error or ""):
+        return inconclusive(f"NVML cannot be asked: {answer.error}", PYNVML)
     if kernel is None and answer.version is None and not wsl:
         return _not_loaded(host)
     loaded = "kernel driver under WSL" if wsl else f"kernel driver {kernel or 'not seen'}"

@@ -191,7 +191,8 @@ class Host:
     @property
     def count(self) -> int:
         """How many GPUs the machine shows, on the bus, in /dev or by NVML."""
-        return max(len(self.gpus.pci), len(self.gpus.nodes), len(self.driver.names))
+        foreign = "ForeignPynvml" in (self.driver.error or "")  # NVML started: it has one
+        return max(len(self.gpus.pci), len(self.gpus.nodes), len(self.driver.names), foreign)
 
     def text(self, path: str) -> str:
         """The file at `path`, which is relative to the root; empty if it cannot be read."""

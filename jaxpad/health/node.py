@@ -16,7 +16,7 @@ from jaxpad.health.model import (
     not_applicable,
     passed,
 )
-from jaxpad.nvml import Said
+from jaxpad.nvml import PYNVML, Said
 
 
 def speed(node: Node) -> Answer:
@@ -110,6 +110,11 @@ _ERRORS = {
     ),
     "ended": (False, "the driver's library ended the process that asked it", DOCTOR),
     "ModuleNotFoundError": (False, "nvidia-ml-py is not installed", "install jaxpad again"),
+    "ForeignPynvml": (
+        False,
+        "Python's pynvml is not that of nvidia-ml-py, or an old one: NVML was not asked",
+        f"{PYNVML}; nothing is wrong with the GPUs for that",
+    ),
 }
 
 

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
         match as match,
         record as record,
     )
-    from jaxpad.nvml.device import Identity as Identity
+    from jaxpad.nvml.device import PYNVML as PYNVML, Identity as Identity
     from jaxpad.nvml.hardware import (
         Clocks as Clocks,
         Ecc as Ecc,
@@ -91,6 +91,7 @@ _LATER = {
     "MigDevice": ".state",
     "Modes": ".state",
     "NvLink": ".hardware",
+    "PYNVML": ".device",
     "Pcie": ".hardware",
     "Port": ".kernel_log",
     "Said": ".kernel_log",

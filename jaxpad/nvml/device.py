@@ -86,11 +86,38 @@ def started() -> Iterator[Reading[Any]]:
             attempt(found.value.nvmlShutdown)
 
 
+class ForeignPynvml(Exception):
+    """The module `pynvml` that Python finds is not the one of nvidia-ml-py that we need."""
+
+
+# Three packages bring a module of this name; the newest calls that we make tell them apart.
+_CALLS = (
+    "_nvmlGetFunctionPointer",
+    "c_nvmlGpuFabricInfo_v3_t",
+    "nvmlDeviceGetCurrentClocksEventReasons",
+    "nvmlDeviceGetTemperatureV",
+)
+_PACKAGES = ("pynvml", "nvidia-ml-py3", "nvidia-ml-py")
+PYNVML = "pip uninstall -y pynvml nvidia-ml-py3 && pip install --force-reinstall nvidia-ml-py"
+
+
 def _start() -> Any:
     import pynvml
 
-    pynvml.nvmlInit()
+    pynvml.nvmlInit()  # first: without a driver it is all the same whose module it is
+    lacks = [name for name in _CALLS if not hasattr(pynvml, name)]
+    if lacks:
+        raise ForeignPynvml(f"{_origin(pynvml)} has no {lacks[0]}")
     return pynvml
+
+
+def _origin(module: Any) -> str:
+    """The file of a module and the packages that may have brought it."""
+    from importlib import metadata  # here: only where something is wrong
+
+    found = {name: list(metadata.distributions(name=name)) for name in _PACKAGES}
+    told = [f"{name} {each[0].version}" for name, each in found.items() if each]
+    return f"{module.__file__} (installed: {', '.join(told) or 'none of its packages'})"
 
 
 class Device:
