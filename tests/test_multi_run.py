@@ -86,6 +86,9 @@ def test_an_error_of_its_own(tmp_path: Path) -> None:
     assert ran.codes == (3, 3, 1)
     assert ran.blamed == {("n2", "ended with an error")}
     assert "the GPU is gone" in ran.report.why
+    assert "Traceback" not in "".join(ran.logs)
+    assert f"All that rank 2 said, tracebacks too: {tmp_path / 'log-2.txt'}" in ran.logs[2]
+    assert "Traceback" in (tmp_path / "log-2.txt").read_text()
 
 
 @pytest.mark.parametrize("rank", [0, 2])

@@ -313,10 +313,17 @@ _LOG_LINE = re.compile(
 _MOST_LINES = 9
 
 
+UNKNOWN_BACKEND = "is not in the list of known backends"  # of a plugin that had not come up
+
+
 def _plugin_words(log: str) -> str:
-    """The plugin's last error with the lines that belong to it, on one line."""
+    """The plugin's last error with the lines that belong to it, on one line.
+
+    That JAX then does not know the backend is what comes of it.
+    """
     lines = log.splitlines()
-    told = [at for at, line in enumerate(lines) if _is_error(line)]
+    every = [at for at, line in enumerate(lines) if _is_error(line)]
+    told = [at for at in every if UNKNOWN_BACKEND not in lines[at]] or every
     if not told:
         return ""
     whole = [lines[told[-1]].strip()]
@@ -395,7 +402,12 @@ def _library_remedy(words: str, environ: Mapping[str, str]) -> str:
 def _cuda_folders(environ: Mapping[str, str]) -> str:
     """The folders in LD_LIBRARY_PATH that hold a CUDA by their name or content."""
     folders = filter(None, environ.get("LD_LIBRARY_PATH", "").split(":"))
-    return ", ".join(x for x in folders if "cuda" in x.lower() or any(Path(x).glob("libcu*.so*")))
+    return ", ".join(one for one in folders if "cuda" in one.lower() or _of_toolkit(Path(one)))
+
+
+def _of_toolkit(folder: Path) -> bool:
+    """Whether it has a CUDA library; libcuda is the driver's."""
+    return any(not file.name.startswith("libcuda.") for file in folder.glob("libcu*.so*"))
 
 
 if __name__ == "__main__":

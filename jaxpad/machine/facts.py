@@ -68,6 +68,16 @@ class Facts:
         )
 
     @property
+    def not_started(self) -> Cause | None:
+        """Why JAX does not start, in a line, with a remedy where it is the GPU's; else None."""
+        error = self.started.error
+        if not error:
+            return None
+        if self.expected.platform == "gpu" and "Unable to initialize backend" in error:
+            return self.fallback()
+        return Cause(error.splitlines()[0], "")
+
+    @property
     def steered(self) -> str:
         """The variables that make JAX another than the one tested here; empty: none."""
         names = [name for name, plain in _PLAIN.items() if _told(self.asked_environ, name, plain)]

@@ -9,7 +9,7 @@ import signal
 import socket
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -266,12 +266,18 @@ def look(world: World) -> Peer:
     )
 
 
+_AGAIN_S = 60.0  # for a JAX that is started to hear why it does not
+
+
 def _no_platform(world: World, error: Exception) -> Exception:
     """The error to raise: with the cause that `jaxpad smoke` would name, if it is ours."""
     job, said = world.job, of_error(error)
     if job.expected.platform != "gpu" or of_a_peer(said):
         return error
     started = Started(error=said, log=f"Error: {said}")
+    if devices.UNKNOWN_BACKEND in said:  # the plugin's own words are on its stderr
+        again = devices.start(job.environ, _AGAIN_S)
+        started = replace(again, log=f"{again.log}\n{started.log}")
     cause = fallback(job.environ, job.gpus, job.driver, devices.installed(), started)
     world.tell.check("platform", Verdict.FAIL, printable(cause.reason), printable(cause.remedy))
     return NoPlatform(cause.reason)

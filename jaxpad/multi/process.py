@@ -48,7 +48,8 @@ def main(
     if options.read:
         return show(options)
     asked, place = _asked(options), find(environ)
-    keep = _keeper(reading.folder(Path(options.out)).resolve())
+    folder = reading.folder(Path(options.out)).resolve()
+    keep = _keeper(folder)
 
     def now() -> float:
         return time.time() + disturb.clock_s
@@ -61,7 +62,10 @@ def main(
         raise
     keep(first)
     child = start(lambda pipe: _work(job, first, pipe, now))
-    record = Watcher(child, first, keep, _limit(job.wanted), now).until_end()
+    log = folder / f"log-{place.rank}.txt"
+    record = Watcher(child, first, keep, _limit(job.wanted), now, log, options.json).until_end()
+    if record.verdict.exit_code and log.is_file():
+        sys.stderr.write(f"All that rank {place.rank} said, tracebacks too: {log}\n")
     _print([f"{MARK}{reading.text(record)}"] if options.json else of_record(record))
     return record.verdict.exit_code
 

@@ -17,6 +17,7 @@ import time
 import traceback
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 from jaxpad.core import lifeline
 from jaxpad.multi import context, record as multi_record
@@ -77,6 +78,60 @@ def told_end(work: Callable[[Teller], None], teller: Teller) -> None:
         teller.end("finished", "")
 
 
+# What a worker says: all of it into a file, to the terminal without tracebacks.
+
+_STACK = "Traceback (most recent call last)"
+_CHAINED = ("The above exception was the direct cause", "During handling of the above exception")
+MOST_BYTES = 16 << 20  # of the file
+
+
+class Quiet:
+    """Passes lines on but for Python's tracebacks and the exception that ends each.
+
+    `whole`: all of them, for a program that keeps what it reads, as of a pod.
+    """
+
+    def __init__(self, whole: bool = False) -> None:
+        self._whole = whole
+        self._inside = False
+        self._pending = ""
+
+    def take(self, text: str) -> str:
+        """Of all whole lines so far those that are to be seen."""
+        *lines, self._pending = (self._pending + text).split("\n")
+        return "".join(f"{line}\n" for line in lines if self._whole or not self._hides(line))
+
+    def rest(self) -> str:
+        """The last line, where it has no end."""
+        return self.take("\n") if self._pending else ""
+
+    def _hides(self, line: str) -> bool:
+        if _STACK in line or line.startswith(_CHAINED):
+            self._inside = True
+            return True
+        hidden = self._inside
+        self._inside = hidden and (not line.strip() or line.startswith((" ", "\t")))
+        return hidden
+
+
+class Log:
+    """The file of a worker's output; a folder that is full or gone costs the run nothing."""
+
+    def __init__(self, file: Path | None) -> None:
+        self.file = file
+        self._left = MOST_BYTES
+        if file:
+            with contextlib.suppress(OSError):
+                file.unlink(missing_ok=True)  # of an earlier run
+
+    def add(self, data: bytes) -> None:
+        """Append what there is room for."""
+        kept, self._left = data[: self._left], max(0, self._left - len(data))
+        if self.file and kept:
+            with contextlib.suppress(OSError), self.file.open("ab") as file:
+                file.write(kept)
+
+
 TICK_S = 0.2
 _STACK_S = 2.0  # for a hung worker to write where its threads stand
 _REAP_S = 10.0  # a process in a driver call may not end even by SIGKILL
@@ -96,11 +151,13 @@ class Watcher:
         keep: Keep,
         limit: Callable[[Stage], float],
         now: Callable[[], float],
+        log: Path | None = None,
+        whole: bool = False,
     ) -> None:
         self._child, self.record, self._keep = child, record, keep
         self._limit, self._now = limit, now
         self._began = time.monotonic()  # of the stage
-        self._log = ""
+        self._log, self._file, self._quiet = "", Log(log), Quiet(whole)
         self._cancelled = 0
         self._pending = b""
 
@@ -147,8 +204,9 @@ class Watcher:
     def _overhear(self, data: bytes) -> bool:
         text = data.decode(errors="replace")
         self._log = (self._log + text)[-_LOG:]
+        self._file.add(data)
         with contextlib.suppress(OSError):
-            sys.stderr.write(text)
+            sys.stderr.write(self._quiet.take(text) if data else self._quiet.rest())
             sys.stderr.flush()
         return False
 

@@ -284,8 +284,8 @@ def _no_jax(facts: Facts) -> str:
     """Why no check that computes can be answered, in a line; empty where they can."""
     if facts.steered:
         return f"{facts.steered} changes what JAX does"
-    error = facts.started.error
-    return f"JAX does not start here: {error.splitlines()[0]}" if error else ""
+    cause = facts.not_started
+    return f"JAX does not start here: {cause.reason}" if cause else ""
 
 
 def run(plan: Plan, watcher: Watcher | None = None) -> Report:
