@@ -13,7 +13,7 @@ from jaxpad import checks, flags, profiles
 from jaxpad.core import host
 from jaxpad.doctor import model
 from jaxpad.machine import devices
-from jaxpad.machine.facts import Facts, is_url
+from jaxpad.machine.facts import MEANING, Facts, is_url
 
 FROM_FILE = "put the flags themselves into XLA_FLAGS to have them judged"
 MATCHING = (
@@ -30,12 +30,19 @@ def test_jax_starts(facts: Facts) -> None:
     if facts.steered:
         raise checks.Failed(
             f"{facts.steered} changes what JAX does: the checks would judge another JAX",
-            "unset " + " ".join(each.partition("=")[0] for each in facts.steered.split(", ")),
+            _unset([each.partition("=")[0] for each in facts.steered.split(", ")]),
         )
     cause, error = facts.not_started, facts.started.error or ""
     if cause:
         remedy = cause.remedy or _start_remedy(error)
         raise checks.Failed(f"JAX does not start: {cause.reason}", remedy)
+
+
+def _unset(names: list[str]) -> str:
+    """JAX_PLATFORMS and its older twin are no matter of meaning: there is nothing to allow."""
+    meant = [name for name in names if name in MEANING]
+    own = f"; if it is meant, jaxpad smoke --allow {meant[0]}" if meant else ""
+    return f"unset {' '.join(names)}{own}"
 
 
 def _start_remedy(error: str) -> str:

@@ -131,6 +131,8 @@ def unshared(mount: str) -> list[str]:
         "JAX_DISABLE_JIT=1",
         "JAX_DEBUG_NANS=true",
         "JAX_ENABLE_X64=1",
+        "JAX_DEFAULT_MATMUL_PRECISION=highest",
+        "JAX_TRANSFER_GUARD_DEVICE_TO_HOST=disallow",
         "JAX_NUM_CPU_DEVICES=4",
         "JAX_PLATFORMS=tpu",
         "JAXTYPING_DISABLE=1",
@@ -140,11 +142,37 @@ def unshared(mount: str) -> list[str]:
 def test_variable_is_the_one_cause(tmp_path: Path, setting: str) -> None:
     name, _, value = setting.partition("=")
     run = smoke(tmp_path, "-k", "jax_starts or arrays", **{name: value})
-    assert run.check("test_jax_starts")["remedy"] == f"unset {name}"
+    meant = "" if name == "JAX_PLATFORMS" else f"; if it is meant, jaxpad smoke --allow {name}"
+    assert run.check("test_jax_starts")["remedy"] == f"unset {name}{meant}"
     assert set(run.verdicts("test_arrays").values()) == {"inconclusive"}
     assert list(run.verdicts().values()).count("fail") == 1
     assert setting in run.check("test_item_assignment")["reason"]
     assert "Traceback" not in run.stderr
+
+
+@pytest.mark.parametrize("by", ["option", "project"])
+def test_variable_that_is_meant(tmp_path: Path, by: str) -> None:
+    """The project's checks have it, the shipped ones judge JAX without it, the report says so."""
+    project = tmp_path / "project"
+    (project / "smoke_tests").mkdir(parents=True)
+    own = "import jax\n\ndef test_own_x64():\n    assert jax.numpy.arange(2.0).dtype == 'float64'\n"
+    (project / "smoke_tests/test_own.py").write_text(own)
+    if by == "project":
+        (project / "configs").mkdir()
+        (project / "configs/project.toml").write_text('variables = ["JAX_ENABLE_X64"]\n')
+    words = ["--allow", "JAX_ENABLE_X64"] if by == "option" else []
+    names = "jax_starts or augmented or own_x64 or compile_dtype"
+    given = {"JAX_ENABLE_X64": "1", "JAXPAD_PROJECT": str(project)}
+    run = smoke(tmp_path / "out", *words, "-k", names, **given)
+    assert run.code == 0, run.stderr
+    assert len(run.verdicts()) == 4
+    assert "JAX_ENABLE_X64=1 (allowed: " in " ".join(run.report["overrides"])
+
+
+def test_only_what_changes_meaning_can_be_meant(tmp_path: Path) -> None:
+    run = smoke(tmp_path / "out", "--allow", "JAX_PLATFORMS")
+    assert (run.code, run.stderr.count("\n")) == (2, 1)
+    assert "unknown variable 'JAX_PLATFORMS'" in run.stderr
 
 
 def test_variables_that_change_nothing(tmp_path: Path) -> None:

@@ -80,6 +80,7 @@ def request(options: Options, run: Run) -> Run:
         mounts = [*mounts, Mount(file, f"{_BOUNDS}/{file.name}", read_only=True)]
     words += ["--strict"] if options.strict else []
     words += [] if options.expect is None else ["--expect", str(options.expect)]
+    words += ["--allow", shlex.join(options.allow)] if options.allow else []
     words += ["-k", options.select] if options.select else []
     words += ["--json"] if options.as_json else []
     words += [] if options.redact else ["--no-redact"]
@@ -143,6 +144,7 @@ def planned(options: Options, wanted: Cluster) -> Plan:
         strict=options.strict,
         redact=options.redact,
         expect=_expected(options, wanted),
+        allow=checked.allowed(options.allow),
     )
     name = f"jaxpad-{secrets.token_hex(4)}"
     box = slurm_plan.inside(wanted, suite, out, os.environ)
@@ -254,6 +256,7 @@ def planned_kubernetes(options: Options, wanted: Cluster) -> KubernetesPlan:
         strict=options.strict,
         redact=options.redact,
         expect=_expected(options, wanted),
+        allow=checked.allowed(options.allow),
     )
     name = f"jaxpad-{secrets.token_hex(4)}"
     gpus, chosen = _kubernetes_gpus(platform, wanted), _chosen(wanted)
@@ -373,6 +376,7 @@ def _here(options: SmokeOptions) -> local.Options:
         thresholds=options.thresholds,
         strict=options.strict,
         expect=options.expect,
+        allow=options.allow,
     )
 
 

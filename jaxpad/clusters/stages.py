@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 import time
 from collections.abc import Callable, Sequence, Sized
@@ -27,6 +28,7 @@ class Suite:
     strict: bool = False
     redact: bool = True
     expect: int | None = field(default=None, kw_only=True)  # GPUs of each node
+    allow: tuple[str, ...] = field(default=(), kw_only=True)
 
     def words(self, out: Path) -> list[str]:
         """The options of `smoke`, for a report in the folder `out` of the node."""
@@ -35,6 +37,7 @@ class Suite:
         words += ["-k", self.select] if self.select else []
         words += ["--strict"] if self.strict else []
         words += [] if self.expect is None else ["--expect", str(self.expect)]
+        words += ["--allow", shlex.join(self.allow)] if self.allow else []
         return [*words, *([] if self.redact else ["--no-redact"])]
 
 

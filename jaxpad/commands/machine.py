@@ -17,6 +17,7 @@ from jaxpad.commands.options import (
     option,
     rest,
     setting,
+    settings,
 )
 
 _NODES = "on a cluster (--on slurm, --on kubernetes)"
@@ -53,6 +54,12 @@ class SmokeOptions:
     )
     thresholds: Path | None = option(THRESHOLDS, None, value="FILE")
     strict: bool = option("a shortfall that is explained, as by a power cap, fails too", False)
+    allow: tuple[str, ...] = option(
+        "variables that change what JAX means and are meant to, as JAX_ENABLE_X64; default: as "
+        "the project chose",
+        factory=lambda: settings("variables"),
+        value="NAMES",
+    )
     dry_run: bool = option(DRY_RUN, False)
     out: Path = option(
         "folder for smoke.json, junit.xml and report.html",

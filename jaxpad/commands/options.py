@@ -112,6 +112,13 @@ def setting(name: str) -> str:
     return value if isinstance(value, str) else next(iter(value), "")
 
 
+def settings(name: str) -> tuple[str, ...]:
+    """All of such a list."""
+    from jaxpad.core.paths import settings as chosen
+
+    return tuple(getattr(chosen(), name))
+
+
 def rest() -> Any:
     """The field that takes the words behind `--`."""
     return field(default=(), metadata={"rest": True})

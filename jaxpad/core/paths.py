@@ -187,7 +187,8 @@ class Project:
     """The choices; the defaults are jaxpad's own.
 
     `gpus` are the GPUs that profiles are proven for, names in configs/gpus. `workloads` gives
-    short names to the project's own programs: name = "package.module:function".
+    short names to the project's own programs: name = "package.module:function". `variables`
+    are those that change what JAX means and are meant to, such as JAX_ENABLE_X64.
     """
 
     name: str = "jaxpad"
@@ -199,6 +200,7 @@ class Project:
     registry: str = ""
     gpus: tuple[str, ...] = ()
     workloads: Mapping[str, str] = field(default_factory=dict)
+    variables: tuple[str, ...] = ()
 
     @property
     def repository(self) -> str:
@@ -233,7 +235,7 @@ def _require(file: Path, name: str, value: Any, known: Mapping[str, Any]) -> Non
     if name not in known:
         raise UsageError(f"{file} sets {name}, which is none of {', '.join(known)}; leave it out")
     if not _KINDS.get(name, _is_word)(value):
-        wanted = {"gpus": "a list of names", "workloads": "a table of names"}.get(name, "a word")
+        wanted = _WANTED.get(_KINDS.get(name, _is_word), "a word")
         raise UsageError(f"{file}: {name} is {value!r}, expected {wanted}; mend it there")
 
 
@@ -249,7 +251,8 @@ def _is_table(value: Any) -> bool:
     return isinstance(value, dict) and all(map(_is_word, value.values()))
 
 
-_KINDS = {"gpus": _is_list, "workloads": _is_table}
+_KINDS = {"gpus": _is_list, "variables": _is_list, "workloads": _is_table}
+_WANTED = {_is_list: "a list of names", _is_table: "a table of names"}
 
 
 def _plain(value: Any) -> Any:

@@ -55,6 +55,7 @@ class Facts:
     thresholds: str | None = None  # a file that changes bounds
     strict: bool = False  # a shortfall that is explained fails, too
     expect: int | None = None  # how many GPUs there should be
+    allowed: tuple[str, ...] = ()  # variables that may change what JAX means
 
     @property
     def gpu(self) -> bool:
@@ -80,7 +81,8 @@ class Facts:
     @property
     def steered(self) -> str:
         """The variables that make JAX another than the one tested here; empty: none."""
-        names = [name for name, plain in _PLAIN.items() if _told(self.asked_environ, name, plain)]
+        asked = {name: plain for name, plain in MEANING.items() if name not in self.allowed}
+        names = [name for name, plain in asked.items() if _told(self.asked_environ, name, plain)]
         if self.expected.platform == "cpu" and self.expected.requested == "auto":
             names += [x for x in _CHOOSING if _told(self.asked_environ, x, ("cpu",), "cpu,")]
         return ", ".join(f"{name}={self.asked_environ[name]}" for name in names)
@@ -93,7 +95,7 @@ _OFF = ("", "0", "false", "f", "no", "n", "off")
 _CHOOSING = ("JAX_PLATFORMS", "JAX_PLATFORM_NAME")
 # Variables that change what a program means, and the values with which they do not; the names
 # are those of jax/_src/config.py, jaxtyping and Python.
-_PLAIN = {
+MEANING = {
     "JAX_DISABLE_JIT": _OFF,
     "JAX_DEBUG_NANS": _OFF,
     "JAX_DEBUG_INFS": _OFF,
@@ -107,6 +109,20 @@ _PLAIN = {
     "JAX_DEFAULT_DTYPE_BITS": ("", "64"),
     "JAX_DEFAULT_PRNG_IMPL": ("", "threefry2x32"),
     "JAX_TRANSFER_GUARD": ("", "allow"),
+    "JAX_TRANSFER_GUARD_HOST_TO_DEVICE": ("", "allow"),
+    "JAX_TRANSFER_GUARD_DEVICE_TO_DEVICE": ("", "allow"),
+    "JAX_TRANSFER_GUARD_DEVICE_TO_HOST": ("", "allow"),
+    "JAX_LEGACY_PRNG_KEY": ("", "allow"),
+    "JAX_DEBUG_KEY_REUSE": _OFF,
+    "JAX_CHECK_STATIC_INDICES": _OFF,
+    "JAX_NO_TRACING": _OFF,
+    "JAX_NO_EXECUTION": _OFF,
+    "JAX_DISABLE_MOST_OPTIMIZATIONS": _OFF,
+    "JAX_ERROR_CHECKING_BEHAVIOR_DIVIDE": ("", "ignore"),
+    "JAX_ERROR_CHECKING_BEHAVIOR_NAN": ("", "ignore"),
+    "JAX_ERROR_CHECKING_BEHAVIOR_OOB": ("", "ignore"),
+    "JAX_RANDOM_SEED_OFFSET": ("", "0"),
+    "JAX_MOCK_GPU_TOPOLOGY": ("",),
     "JAX_DISALLOW_MESH_CONTEXT_MANAGER": _OFF,
     "JAX_NUM_CPU_DEVICES": ("", "-1"),
     "JAXTYPING_DISABLE": _OFF,

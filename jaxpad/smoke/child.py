@@ -338,17 +338,21 @@ def for_jax(environ: Mapping[str, str], facts: Facts) -> dict[str, str]:
     return child.importable(environ) | chosen | _cache(facts)
 
 
-def for_file(environ: Mapping[str, str], facts: Path, file: str) -> dict[str, str]:
+def for_file(
+    environ: Mapping[str, str], facts: Path, file: Path, allowed: Sequence[str] = ()
+) -> dict[str, str]:
     """`environ` for the checks of `file`: the facts' place, and pytest left to itself.
 
-    Plugins and options the user's environment would add could change what is tested.
+    Plugins and options the user's environment would add could change what is tested. So would
+    the `allowed` variables: our checks judge JAX without them, the project's have them.
     """
     added = {FACTS: str(facts), "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
-    if file != THROUGHPUT:
+    if file.name != THROUGHPUT:
         added["XLA_PYTHON_CLIENT_PREALLOCATE"] = environ.get(
             "XLA_PYTHON_CLIENT_PREALLOCATE", "false"
         )
-    foreign = ("PYTEST_ADDOPTS", "PYTEST_PLUGINS", "PYTHONOPTIMIZE")  # without asserts all pass
+    foreign = ["PYTEST_ADDOPTS", "PYTEST_PLUGINS", "PYTHONOPTIMIZE"]  # without asserts all pass
+    foreign += [] if paths.owner(file) == "project" else allowed
     return {name: value for name, value in environ.items() if name not in foreign} | added
 
 

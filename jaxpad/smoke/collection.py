@@ -132,6 +132,7 @@ class Plan:
     thresholds: str | None = None  # a file that changes bounds
     strict: bool = False  # a shortfall that is explained fails, too
     expect: int | None = None  # how many GPUs there should be
+    allow: tuple[str, ...] = ()  # variables that may change what JAX means
     names: bool = False  # keep the names of processes
     notes: tuple[str, ...] = ()  # what is the project's and not the shipped one
     roots: Roots = field(default_factory=Roots)  # tests lay out a machine

@@ -335,6 +335,7 @@ class _Run:
         sysfs, dev = plan.roots.sysfs, plan.roots.dev
         facts = machine.gather(plan.requested, plan.environ, plan.profile, sysfs, dev, plan.expect)
         facts = replace(facts, folder=str(folder), strict=plan.strict, thresholds=plan.thresholds)
+        facts = replace(facts, allowed=plan.allow)
         self._facts = facts
         self._watcher.expected(facts.expected)
         self._survey = node.look(plan.environ, plan.roots, names=plan.names)
@@ -349,7 +350,7 @@ class _Run:
         written = folder / "facts.json"
         written.write_text(facts.to_json())
         for file, checks in groupby(self._plan.checks, key=lambda check: check.file):
-            ready = child.for_file(environ, written, file.name)
+            ready = child.for_file(environ, written, file, self._plan.allow)
             if self._sampler and file.name == child.THROUGHPUT:
                 settle(self._sampler, self._watcher.settling)
             self._filed.leave(folder, self._sampler.trace() if self._sampler else None)
