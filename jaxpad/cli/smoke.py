@@ -144,7 +144,7 @@ def planned(options: Options, wanted: Cluster) -> Plan:
         strict=options.strict,
         redact=options.redact,
         expect=_expected(options, wanted),
-        allow=checked.allowed(options.allow),
+        allow=options.allow,
     )
     name = f"jaxpad-{secrets.token_hex(4)}"
     box = slurm_plan.inside(wanted, suite, out, os.environ)
@@ -256,7 +256,7 @@ def planned_kubernetes(options: Options, wanted: Cluster) -> KubernetesPlan:
         strict=options.strict,
         redact=options.redact,
         expect=_expected(options, wanted),
-        allow=checked.allowed(options.allow),
+        allow=options.allow,
     )
     name = f"jaxpad-{secrets.token_hex(4)}"
     gpus, chosen = _kubernetes_gpus(platform, wanted), _chosen(wanted)
@@ -349,6 +349,7 @@ def smoke_command(options: SmokeOptions) -> int:
     Raises UsageError as `smoke`, `smoke_in` and the clusters do.
     """
     suite = _here(options)
+    checked.allowed(suite.allow)
     if options.on in CLUSTERS:
         if options.gpus:
             raise UsageError("--gpus is for a container: on a cluster say --gpus-per-node")

@@ -14,9 +14,9 @@ from typing import Any
 
 from jaxpad import checks
 from jaxpad.core import child, host, paths
-from jaxpad.core.results import CheckResult, Measurement, Verdict, overall
+from jaxpad.core.results import CheckResult, Measurement, UsageError, Verdict, overall
 from jaxpad.machine import devices
-from jaxpad.machine.facts import FACTS, Facts, is_url
+from jaxpad.machine.facts import FACTS, MEANING, Facts, is_url
 from jaxpad.smoke.collection import Check
 
 # One pytest child: start it, follow its events, and say how it ended.
@@ -330,6 +330,17 @@ def _death(ending: Ending, limit: float) -> tuple[Verdict, str, str]:
 # The environment each check file's child runs in.
 
 THROUGHPUT = "test_throughput.py"  # alone keeps JAX's preallocation: it measures as users run
+
+
+def allowed(names: tuple[str, ...]) -> tuple[str, ...]:
+    """What `--allow` names, all of them variables that change what JAX means."""
+    for name in names:
+        if name not in MEANING:
+            raise UsageError(
+                f"--allow {name} is no variable that changes what JAX means: expected one of "
+                f"{', '.join(MEANING)}"
+            )
+    return names
 
 
 def for_jax(environ: Mapping[str, str], facts: Facts) -> dict[str, str]:

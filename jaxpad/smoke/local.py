@@ -22,9 +22,7 @@ from jaxpad.clusters.request import Cluster
 from jaxpad.core import bounds, paths
 from jaxpad.core.paths import SMOKE_TESTS
 from jaxpad.core.results import COUNT, UsageError
-from jaxpad.core.text import unknown
 from jaxpad.machine import devices
-from jaxpad.machine.facts import MEANING
 from jaxpad.nvml import Trace
 from jaxpad.report import Progress, Report
 from jaxpad.smoke import child, collection, runner
@@ -48,20 +46,15 @@ def select(expression: str | None, *suite: Path) -> str | None:
     return expression
 
 
-def allowed(names: tuple[str, ...]) -> tuple[str, ...]:
-    """What `--allow` names, all of them variables that change what JAX means."""
-    for name in names:
-        if name not in MEANING:
-            raise UsageError(f"--allow: {unknown('variable', name, tuple(MEANING))}")
-    return names
-
-
 def _meant(names: Sequence[str], environ: Mapping[str, str]) -> Iterator[str]:
     """What the report says of them."""
     for name in names:
         if name in environ:
             words = "allowed: jaxpad's own checks ran without it, the project's with it"
             yield f"{name}={environ[name]} ({words})"
+
+
+allowed = child.allowed  # of `--allow`, wherever the suite runs
 
 
 def platform(requested: str, wanted: Cluster) -> str:
@@ -144,7 +137,7 @@ def plan_for(options: Options, environ: Mapping[str, str], *suite: Path) -> Plan
         thresholds=str(options.thresholds) if options.thresholds else None,
         strict=options.strict,
         expect=options.expect,
-        allow=allowed(options.allow),
+        allow=child.allowed(options.allow),
         names=not options.redact,
         notes=(*_notes(checks, profile), *_meant(options.allow, environ)),
     )
