@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import combinations
 
 import numpy as np
 import pytest
 
+import nvml_double
 from jaxpad import multi
 from jaxpad.commands.machine import MultiOptions
 from jaxpad.commands.options import read
@@ -16,7 +18,17 @@ from jaxpad.core.results import UsageError, Verdict
 from jaxpad.multi import collectives, comparison
 from jaxpad.multi.comparison import span
 from jaxpad.multi.context import fatal, of_a_peer, of_code
-from jaxpad.multi.network import Transport, active, bandwidth, parse, rounds, slow, transport
+from jaxpad.multi.network import (
+    Transport,
+    Wiring,
+    active,
+    bandwidth,
+    parse,
+    rounds,
+    slow,
+    transport,
+    wiring,
+)
 from jaxpad.multi.record import Pair, Rate
 from jaxpad.nvml import Port
 
@@ -182,6 +194,69 @@ def test_sockets_beside_infiniband_fail() -> None:
     assert "nvidia-peermem" in staged[2]
     assert transport(parse(""), [port()], nodes=2)[0] is Verdict.INCONCLUSIVE
     assert transport(parse(""), [port()], nodes=1)[0] is Verdict.NOT_APPLICABLE
+
+
+H100 = Wiring(8, ("NVIDIA H100 80GB HBM3",), linked=True, switched=True)
+PAIR = Wiring(2, ("NVIDIA A40",), linked=True)
+LONE = Wiring(2, ("NVIDIA L4",))
+GEFORCE = Wiring(2, ("NVIDIA GeForce RTX 4090",))
+GB200 = Wiring(4, ("NVIDIA GB200",), linked=True, switched=True)
+STAGED = INFINIBAND.replace("/GDRDMA", "")
+P2P = "n0:1:9 [0] NCCL INFO Channel 00/0 : 0[0] -> 1[1] via P2P/CUMEM/read\n"
+NO_NVLS = INFINIBAND.replace("16 nvls", "0 nvls")
+RACK = INFINIBAND + (
+    "n0:1:9 [0] NCCL INFO comm 0x5 rank 0 nRanks 8 nNodes 2 localRanks 4 localRank 0 MNNVL 0\n"
+)
+SWITCHED_OFF = "n0:1:1 [0] NCCL INFO NCCL_P2P_DISABLE set by environment to 1.\n"
+WARNED = "n0:1:9 [0] transport/net_ib.cc:9 NCCL WARN NET/IB : Got completion with error 12\n"
+OPEN, FAIL, PASS = Verdict.INCONCLUSIVE, Verdict.FAIL, Verdict.PASS
+ROCE, EFA_PORT = port(layer="Ethernet"), port(layer="Unspecified")
+CARD = replace(ROCE, interface_up=Reading(False, None))
+
+
+@pytest.mark.parametrize(
+    ("log", "ports", "nodes", "own", "verdict", "words"),
+    [
+        (SOCKETS, [ROCE], 2, LONE, OPEN, "while RoCE is active: mlx5_0 port 1"),
+        (SOCKETS, [CARD], 2, LONE, PASS, "NET/Socket"),
+        (SOCKETS, [port(state="DOWN", layer="Ethernet")], 2, LONE, PASS, "NET/Socket"),
+        (SOCKETS, [EFA_PORT], 2, H100, FAIL, "while EFA is active"),
+        (SOCKETS, [ROCE, port()], 2, H100, FAIL, "while InfiniBand is active"),
+        (SOCKETS, [], 1, LONE, OPEN, "on one node"),
+        (STAGED, [ROCE], 2, H100, OPEN, "without GPUDirect RDMA"),
+        (EFA.replace("/GDRDMA", ""), [EFA_PORT], 2, H100, OPEN, "without GPUDirect RDMA"),
+        (STAGED, [port()], 2, GEFORCE, PASS, "NET/IB"),
+        (NO_PEER, [], 1, H100, OPEN, "the host's memory (SHM) while NVLink is up"),
+        (NO_PEER, [], 1, PAIR, OPEN, "the host's memory"),
+        (NO_PEER + "\n" + P2P, [], 1, PAIR, PASS, "P2P, SHM"),
+        (NO_PEER + "\n" + P2P, [], 1, H100, OPEN, "the host's memory"),
+        (NO_PEER, [], 1, LONE, PASS, "SHM"),
+        (NO_PEER + "\n" + SWITCHED_OFF, [], 1, PAIR, OPEN, "NCCL_P2P_DISABLE=1"),
+        (RACK, [port()], 2, GB200, OPEN, "MNNVL 0"),
+        (RACK.replace("MNNVL 0", "MNNVL 1"), [port()], 2, GB200, PASS, "NVLS"),
+        (INFINIBAND, [port()], 2, GB200, OPEN, "does not say MNNVL 1"),
+        (RACK, [port()], 2, H100, PASS, "NVLS"),
+        (NO_NVLS, [port()], 2, H100, OPEN, "does not use NVLS"),
+        (NO_NVLS + INFINIBAND, [port()], 2, H100, PASS, "NVLS"),
+        (NO_NVLS, [port()], 2, replace(H100, gpus=1), PASS, "GPUDirect RDMA"),
+        (INFINIBAND + WARNED, [port()], 2, H100, OPEN, "Got completion with error 12"),
+        ("", [], 1, H100, OPEN, "names no transport"),
+        ("", [], 1, replace(H100, gpus=1), Verdict.NOT_APPLICABLE, "on one node"),
+    ],
+)
+def test_transport_beside_what_the_node_has(
+    log: str, ports: list[Port], nodes: int, own: Wiring, verdict: Verdict, words: str
+) -> None:
+    found, why, remedy = transport(parse(log), ports, nodes, own)
+    assert (found, words in why) == (verdict, True), why
+    assert bool(remedy) == bool(verdict.exit_code)
+
+
+def test_wiring_by_nvml() -> None:
+    own = wiring(nvml_double.seen("healthy-h100-sxm"), 8)
+    assert own == H100
+    assert wiring(nvml_double.seen("l4"), 1).linked is False
+    assert "NVIDIA GB200" in wiring(nvml_double.seen("gb200"), 4).models
 
 
 def test_bandwidth_beside_the_ports() -> None:

@@ -21,7 +21,7 @@ from jaxpad.core.results import Verdict
 from jaxpad.multi.collectives import MIB, busbw, caller, mesh as mesh_of
 from jaxpad.multi.context import World, exchange, nccl_log
 from jaxpad.multi.record import Pair, Rate
-from jaxpad.nvml import Port
+from jaxpad.nvml import Port, Snapshot
 
 # How NCCL moves data, from the log it writes with NCCL_DEBUG=INFO.
 #
@@ -31,10 +31,12 @@ from jaxpad.nvml import Port
 MOST_BYTES = 8 << 20
 
 # "Channel 00/0 : 3[3] -> 4[0] [send] via NET/IB/2/GDRDMA", "... via P2P/CUMEM/read"
-_CHANNEL = re.compile(r"Channel \d+(?:/\d+)? ?: .* via (?P<way>[A-Za-z0-9_/() ]+?)(?: comm .*)?$")
+_CHANNEL = re.compile(r"Channel \d+(?:/\d+)? ?: .* via (?P<way>[\w/() .:-]+?)(?: comm .*)?$")
 _NETWORK = re.compile(r"Using network (?P<name>[^\r\n]+)")
-_NVLS = re.compile(r"Connected NVLS tree|NVLS comm 0x|\d+ nvls channels", re.IGNORECASE)
-_ZERO_NVLS = re.compile(r"\b0 nvls channels", re.IGNORECASE)
+_NVLS = re.compile(r"Connected NVLS tree|NVLS comm 0x", re.IGNORECASE)
+_NVLS_CHANNELS = re.compile(r"\b(\d+) nvls channels", re.IGNORECASE)
+_MNNVL = re.compile(r"\bMNNVL ([01])\b")  # of each communicator
+_SET = re.compile(r"\b(?P<name>NCCL_[A-Z0-9_]+) set by environment to (?P<value>[^\s.]+)")
 _WARNING = re.compile(r"NCCL WARN (?P<words>.+)")
 _NO_IB = re.compile(r"NET/IB : No device found|NCCL_IB_DISABLE set by environment to 1")
 
@@ -48,6 +50,9 @@ class Transport:
     gpu_direct: bool = False  # the adapter reads the GPU's memory
     no_infiniband: str = ""  # NCCL's own words on why it is not used
     warnings: tuple[str, ...] = ()
+    nvls: bool | None = None  # NVLink SHARP; None: the log does not say
+    mnnvl: bool | None = None  # NVLink between nodes
+    settings: tuple[tuple[str, str], ...] = ()  # NCCL_* that the caller has set
 
     @property
     def sockets(self) -> bool:
@@ -70,8 +75,10 @@ def parse(log: str) -> Transport:
     ways = [found["way"].strip() for line in log.splitlines() if (found := _CHANNEL.search(line))]
     network = _NETWORK.search(log)
     kinds = {_kind(way) for way in ways}
-    if _NVLS.search(log) and not _ZERO_NVLS.search(log):
-        kinds.add("NVLS")
+    channels = [int(count) for count in _NVLS_CHANNELS.findall(log)]
+    domains = [one == "1" for one in _MNNVL.findall(log)]
+    nvls = any(channels) if channels else bool(_NVLS.search(log)) or None
+    kinds |= {"NVLS"} if nvls else set()
     refused = _NO_IB.search(log)
     return Transport(
         ways=tuple(sorted(kinds)),
@@ -79,6 +86,9 @@ def parse(log: str) -> Transport:
         gpu_direct=any("GDRDMA" in way for way in ways),
         no_infiniband=refused[0] if refused else "",
         warnings=tuple(dict.fromkeys(found["words"] for found in _WARNING.finditer(log)))[:5],
+        nvls=nvls,
+        mnnvl=any(domains) if domains else None,
+        settings=tuple(dict.fromkeys(_SET.findall(log))),
     )
 
 
@@ -94,11 +104,28 @@ _REMEDY = (
     "unset NCCL_IB_DISABLE and NCCL_NET; in a container pass /dev/infiniband and install "
     "libibverbs (rdma-core)"
 )
-
+_ELASTIC = "install aws-ofi-nccl where NCCL finds it (LD_LIBRARY_PATH), with libfabric of EFA"
 _DIRECT = (
     "load nvidia-peermem, or use a kernel with DMA-BUF and NVIDIA's open kernel modules; unset "
     "NCCL_NET_GDR_LEVEL"
 )
+_SHARED = (
+    "unset NCCL_P2P_DISABLE and NCCL_P2P_LEVEL; switch ACS and the IOMMU off, and give one "
+    "container all GPUs of the node"
+)
+_ONE_NODE = (
+    "unset NCCL_HOSTID, NCCL_SHM_DISABLE and NCCL_P2P_DISABLE; give all processes of a node one "
+    "hostname and one /dev/shm"
+)
+_DOMAIN = (
+    "start nvidia-imex on all nodes of the NVLink domain, give the container its channel "
+    "(/dev/nvidia-caps-imex-channels), and unset NCCL_MNNVL_ENABLE; nodes of two domains have none"
+)
+_MULTICAST = (
+    "unset NCCL_NVLS_ENABLE and NCCL_ALGO; see with jaxpad health that the fabric is complete on "
+    "every GPU"
+)
+_LOG_REMEDY = "see nccl-<rank>.log in the folder of --out"
 
 Answer = tuple[Verdict, str, str]  # verdict, reason, remedy
 
@@ -109,11 +136,13 @@ def network(world: World, sysfs: Path = Path("/sys")) -> None:
     if not world.gpu:
         world.tell.check("transport", Verdict.NOT_APPLICABLE, "Gloo over TCP: no GPU, no NCCL")
         return
-    ports = active(nvml.kernel(sysfs=sysfs).ports.value or ())
+    every = nvml.kernel(sysfs=sysfs).ports.value or ()
+    ports = active(every)
     seen = parse(_log(Path(nccl_log(world.job))))
     world.tell.tell(transport=seen.ways)
-    world.tell.check("transport", *transport(seen, ports, nodes))
     on_node = Counter(peer.node for peer in world.peers for _ in range(peer.local_devices))
+    own = wiring(nvml.ask(environ=world.job.environ), on_node[world.tell.record.node])
+    world.tell.check("transport", *transport(seen, every, nodes, own))
     bound = world.job.bounds["network_least"]
     rate = _best(world.tell.record.rates)
     world.tell.check("bandwidth", *bandwidth(rate, ports, min(on_node.values()), nodes, bound))
@@ -129,32 +158,156 @@ def _log(path: Path) -> str:
 
 def active(ports: Sequence[Port]) -> tuple[Port, ...]:
     """InfiniBand ports that carry data now."""
+    return _up(ports, "InfiniBand")
+
+
+def _up(ports: Sequence[Port], layer: str) -> tuple[Port, ...]:
+    """Active ports of a link layer; an Ethernet port's interface must not be switched off."""
     return tuple(
         port
         for port in ports
-        if port.state.value == "ACTIVE" and port.link_layer.value == "InfiniBand"
+        if port.state.value == "ACTIVE"
+        and port.link_layer.value == layer
+        and port.interface_up.value is not False
     )
 
 
-def transport(seen: Transport, ports: Sequence[Port], nodes: int) -> Answer:
-    """Sockets are a fail while an InfiniBand port is active."""
-    if seen.sockets and ports and nodes > 1:
-        names = ", ".join(f"{port.adapter} port {port.port}" for port in ports[:4])
-        cause = (f" ({seen.no_infiniband})" if seen.no_infiniband else "") + _said(seen)
-        return (
-            Verdict.FAIL,
-            f"NCCL moves data through TCP sockets{cause} while InfiniBand is active: {names}",
-            _REMEDY,
-        )
-    if not seen.ways and not seen.network:
-        if nodes == 1:
-            return Verdict.NOT_APPLICABLE, "NCCL has written of no channel, on one node", ""
-        why = f"NCCL's log names no transport{_said(seen)}"
-        return Verdict.INCONCLUSIVE, why, "see nccl-<rank>.log in the folder of --out"
-    if "NET/IB" in seen.ways and not seen.gpu_direct:
-        why = f"NCCL moves data through {seen.words} without GPUDirect RDMA{_said(seen)}"
-        return Verdict.INCONCLUSIVE, why, _DIRECT
-    return Verdict.PASS, seen.words + _said(seen), ""
+@dataclass(frozen=True)
+class Wiring:
+    """What the GPUs of the job have between them on this node; by default nothing is known."""
+
+    gpus: int = 0
+    models: tuple[str, ...] = ()
+    linked: bool = False  # an NVLink is up
+    switched: bool = False  # an NVSwitch fabric is complete
+
+
+def wiring(snapshot: Snapshot, gpus: int) -> Wiring:
+    """By NVML, for a job with `gpus` devices on this node."""
+    links = [link for gpu in snapshot.gpus for link in gpu.nvlinks.value or ()]
+    fabrics = {gpu.fabric.state.value for gpu in snapshot.gpus}
+    return Wiring(
+        gpus,
+        tuple(sorted({gpu.identity.name.value or "" for gpu in snapshot.gpus})),
+        any(link.active.value for link in links),
+        fabrics == {"completed"},
+    )
+
+
+@dataclass(frozen=True)
+class _Case:
+    """What NCCL did, and what it had to do it with."""
+
+    seen: Transport
+    ports: Sequence[Port]
+    nodes: int
+    own: Wiring
+
+    def answer(self, verdict: Verdict, why: str, remedy: str) -> Answer:
+        """With NCCL's own warnings, and what the caller has set."""
+        told = "".join(f", {name}={value}" for name, value in self.seen.settings if name in remedy)
+        return verdict, why + told + _said(self.seen), remedy
+
+
+def transport(
+    seen: Transport, ports: Sequence[Port], nodes: int, own: Wiring | None = None
+) -> Answer:
+    """Whether NCCL used what the node has.
+
+    Fail: TCP sockets beside InfiniBand or EFA. Inconclusive, as there may be a reason: sockets
+    beside RoCE, the host's memory beside NVLink, no GPUDirect RDMA, no NVLink between nodes
+    that are made for it, no NVLS beside NVSwitch, a warning of NCCL's.
+    """
+    case = _Case(seen, ports, nodes, own or Wiring())
+    judges = (_sockets, _nothing, _host_memory, _indirect, _apart, _no_multicast, _warned)
+    found = (judge(case) for judge in judges)
+    return next(filter(None, found), (Verdict.PASS, seen.words + _said(seen), ""))
+
+
+def _sockets(case: _Case) -> Answer | None:
+    """TCP between nodes; or any network within one."""
+    seen = case.seen
+    if case.nodes == 1 and any(way.startswith("NET/") for way in seen.ways):
+        why = f"NCCL moves data through {seen.words} on one node"
+        return case.answer(Verdict.INCONCLUSIVE, why, _ONE_NODE)
+    if not seen.sockets or case.nodes == 1:
+        return None
+    cause = f" ({seen.no_infiniband})" if seen.no_infiniband else ""
+    for layer, (name, verdict, remedy) in _BESIDE.items():
+        if found := _up(case.ports, layer):
+            named = ", ".join(f"{port.adapter} port {port.port}" for port in found[:4])
+            why = f"NCCL moves data through TCP sockets{cause} while {name} is active: {named}"
+            return case.answer(verdict, why, remedy)
+    return None
+
+
+_BESIDE = {
+    "InfiniBand": ("InfiniBand", Verdict.FAIL, _REMEDY),
+    "Unspecified": ("EFA", Verdict.FAIL, _ELASTIC),
+    "Ethernet": ("RoCE", Verdict.INCONCLUSIVE, f"{_REMEDY}; name the ports in NCCL_IB_HCA"),
+}
+
+
+def _nothing(case: _Case) -> Answer | None:
+    """A log without a transport is no evidence, where NCCL had something to move."""
+    if case.seen.ways or case.seen.network:
+        return None
+    if case.nodes == 1 and case.own.gpus < 2:
+        return Verdict.NOT_APPLICABLE, "NCCL has written of no channel, on one node", ""
+    return case.answer(Verdict.INCONCLUSIVE, "NCCL's log names no transport", _LOG_REMEDY)
+
+
+def _host_memory(case: _Case) -> Answer | None:
+    """SHM is for GPUs that cannot reach each other: under NVSwitch all can, by NVLink some."""
+    seen, own = case.seen, case.own
+    if "SHM" not in seen.ways or not (own.linked or own.switched):
+        return None
+    if {"P2P", "NVLS"} & set(seen.ways) and not own.switched:
+        return None
+    why = f"NCCL moves data through the host's memory ({seen.words}) while NVLink is up"
+    return case.answer(Verdict.INCONCLUSIVE, why, _SHARED)
+
+
+def _indirect(case: _Case) -> Answer | None:
+    """GeForce boards have no GPUDirect RDMA, and TCP has none."""
+    seen = case.seen
+    nets = [way for way in seen.ways if way.startswith("NET/") and way != "NET/Socket"]
+    if not nets or seen.gpu_direct or any("GeForce" in name for name in case.own.models):
+        return None
+    why = f"NCCL moves data through {seen.words} without GPUDirect RDMA"
+    return case.answer(Verdict.INCONCLUSIVE, why, _DIRECT)
+
+
+def _apart(case: _Case) -> Answer | None:
+    """GB200 and GB300 racks have NVLink between nodes."""
+    rack = any("GB200" in name or "GB300" in name for name in case.own.models)
+    if not rack or case.nodes == 1 or case.seen.mnnvl:
+        return None
+    said = "MNNVL 0" if case.seen.mnnvl is False else "its log does not say MNNVL 1"
+    why = f"NCCL uses no NVLink between these {', '.join(case.own.models)} nodes ({said})"
+    return case.answer(Verdict.INCONCLUSIVE, why, _DOMAIN)
+
+
+def _no_multicast(case: _Case) -> Answer | None:
+    """NVLink SHARP is in the NVSwitches of Hopper and newer; NCCL uses it for many GPUs."""
+    if case.seen.nvls is not False or not case.own.switched or case.own.gpus < _NVLS_LEAST:
+        return None
+    why = f"NCCL does not use NVLS beside a complete NVSwitch fabric ({case.seen.words})"
+    return case.answer(Verdict.INCONCLUSIVE, why, _MULTICAST)
+
+
+_NVLS_LEAST = 4  # GPUs of a node
+_RETRIED = re.compile(r"socketStartConnect|retr", re.IGNORECASE)  # and then it went on
+
+
+def _warned(case: _Case) -> Answer | None:
+    bad = [words for words in case.seen.warnings if not _RETRIED.search(words)]
+    if not bad:
+        return None
+    return case.answer(Verdict.INCONCLUSIVE, f"{case.seen.words}, and not without trouble", _LOG)
+
+
+_LOG = f"{_LOG_REMEDY}, and look NCCL's words up in its troubleshooting guide"
 
 
 def _said(seen: Transport) -> str:
