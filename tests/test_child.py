@@ -282,7 +282,7 @@ def test_light() -> None:
     found = set(done.stdout.split())
     assert {name for name in found if name.startswith("jaxpad")} == {
         *("jaxpad", "jaxpad.core", "jaxpad.core.lifeline", "jaxpad.core.child"),
-        *("jaxpad.core.paths", "jaxpad.core.results"),
+        *("jaxpad.core.files", "jaxpad.core.paths", "jaxpad.core.results"),
     }
     assert not found & {"subprocess", "tempfile", "asyncio", "numpy", "jax"}
 

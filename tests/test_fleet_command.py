@@ -119,7 +119,7 @@ def test_exit_codes(changes: Any, code: int, tmp_path: Path) -> None:
             "unknown scheduler 'lsf': expected slurm or kubernetes",
         ),
         (("--reports", "docs", "--expect", "n[0-"), "a bracket is not closed"),
-        (("--reports", "docs", "--thresholds", "nowhere"), "nowhere: No such file"),
+        (("--reports", "docs", "--thresholds", "nowhere"), "nowhere: cannot be read (No such file"),
         (("--reports", "docs", "--out", "/proc/x"), "cannot write the report to /proc/x"),
         (("--reports", "docs", "--out", "/dev/null"), "cannot write the report to /dev/null"),
     ],

@@ -49,9 +49,9 @@ def test_changed_bound_is_shown(tmp_path: Path) -> None:
         ("power_limit_least = -1", "expected 0 or more"),
         ("power_limit_least = nan", "expected 0 or more"),
         (f"power_limit_least = {'9' * 400}", "too large"),
-        ("power_limit_least", "no TOML"),
+        ("power_limit_least", "not TOML"),
         ("[power_limit_least]\nvalue = 1", "expected a number"),
-        (b"\xff\xfe", "no TOML"),
+        (b"\xff\xfe", "not UTF-8"),
     ],
 )
 def test_mistake_in_thresholds(tmp_path: Path, text: str | bytes, words: str) -> None:

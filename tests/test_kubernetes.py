@@ -194,7 +194,7 @@ def run(cluster: Cluster_, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -
         usual: dict[str, Any] = {"nodes": count, "gpus_per_node": 0, "image": IMAGE}
         code = cli_smoke.smoke_kubernetes(suite, Cluster(**(usual | wanted)))
         ran = Ran(code, capsys.readouterr().err, tmp_path / "out")
-        assert ran.fleet["exit_code"] == code
+        assert ran.fleet["exit_code"] == code or code > 128  # a signal ended it
         return ran
 
     return go
@@ -463,7 +463,7 @@ def test_interrupted(cluster: Cluster_, run: Run) -> None:
     cluster.pod([running("gpu-b")])
     cluster.scenario["signal_at_nodes"] = 5
     ran = run()
-    assert ran.code == 3
+    assert ran.code == 130
     assert ran.verdicts == {"gpu-a": "pass", "pod-1": "inconclusive"}
     assert "interrupted by SIGINT" in ran.reasons["pod-1"]
     assert cluster.verbs[-1] == "delete"
@@ -475,7 +475,7 @@ def test_interrupted_in_the_second_stage(cluster: Cluster_, run: Run) -> None:
         cluster.process(name, process(rank, name))
     cluster.scenario["signal_at_multi"] = 1
     ran = run()
-    assert ran.code == 3
+    assert ran.code == 130
     assert "multi-process run: interrupted by SIGINT" in ran.said
     assert cluster.verbs[-1] == "delete"
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from jaxpad.cli import smoke as cli_smoke
-from jaxpad.clusters import slurm_commands as words
+from jaxpad.clusters import slurm_commands as words, slurm_plan
 from jaxpad.clusters.request import Cluster, seconds
 from jaxpad.clusters.slurm_commands import (
     Inside,
@@ -412,7 +412,7 @@ def test_absence(tmp_path: Path) -> None:
 def test_pasteable(tmp_path: Path) -> None:
     """Every line of a dry run is one command in a shell, word for word."""
     plan = planned(select='it\'s "so" or $HOME')
-    for line in cli_smoke.commands(plan, Choice(EIGHT, {})):
+    for line in slurm_plan.commands(plan, Choice(EIGHT, {})):
         assert "\n" not in line
         shell = f'sbatch() {{ printf "%s\\0" sbatch "$@"; }}; sinfo() {{ :; }}; {line}'
         done = subprocess.run(["bash", "-c", shell], capture_output=True, text=True, check=True)

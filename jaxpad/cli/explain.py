@@ -22,11 +22,9 @@ from jaxpad.effects import NoProgramError, Watcher, matrix
 
 # How far a run of many compiles is: a bar on a terminal, and a sentence at the end.
 
-INTERRUPTED = 130  # 128 and SIGINT's number, as shells say it
-
 
 def run_counted(work: Callable[[CountedProgress], int]) -> int:
-    """The exit code of `work`: 1 where nothing compiles to hold a flag to, 130 after Ctrl-C."""
+    """The exit code of `work`: 1 where nothing compiles to hold a flag to."""
     shown = CountedProgress()
     try:
         return work(shown)
@@ -34,8 +32,8 @@ def run_counted(work: Callable[[CountedProgress], int]) -> int:
         sys.stderr.write(f"jaxpad: {error}\n")
         return 1
     except KeyboardInterrupt:
-        sys.stderr.write(f"jaxpad: interrupted; {shown.said()} and kept, run it again to go on\n")
-        return INTERRUPTED
+        sys.stderr.write(f"jaxpad: {shown.said()} and kept, run it again to go on\n")
+        raise
 
 
 @dataclass

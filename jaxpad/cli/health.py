@@ -70,6 +70,8 @@ def _hook(options: HealthOptions, **look: Any) -> int:
 def _run(options: HealthOptions, **look: Any) -> int:
     if options.nagios and options.json:
         raise UsageError("--nagios and --json both print on stdout; give one of them")
+    if options.textfile:
+        health.require_textfile(options.textfile)
     bounds = health.load(options.thresholds)
     found = health.check(
         bounds,
@@ -80,7 +82,7 @@ def _run(options: HealthOptions, **look: Any) -> int:
     )
     found = found if options.no_redact else hidden(found)
     if options.textfile:
-        health.write(found, options.textfile)
+        sys.stderr.write(health.write(found, options.textfile))
     return _print(found, options)
 
 

@@ -6,33 +6,52 @@ command, too. Light until it is known what to do: `jaxpad --help` imports no inv
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 import traceback
 from collections.abc import Sequence
 
 import jaxpad
-from jaxpad.commands import COMMANDS, Command, overview
+from jaxpad.commands import COMMANDS, Command, overview, session
 
 # What tools/commands.py adds in a checkout.
 CHECKOUT_ONLY = ("audit", "docs", "lint", "lock", "sbom", "site", "test")
 _HELP = ("-h", "--help", "-l", "--list")
+# What Linux refuses for its length alone (execve(2), path_resolution(7)).
+_TOO_MUCH = {
+    errno.E2BIG: "the words and variables are more than a program can be given: shorten the "
+    "longest, as XLA_FLAGS",
+    errno.ENAMETOOLONG: "what was given as a file's name is too long for one: shorten it",
+}
 _VERSION = ("-V", "--version")
 
 
 def main() -> int:
     """Run the command line: 0 passed, 1 a check failed, 2 usage error, 3 inconclusive.
 
+    128 + N where signal N ended it: 130 for Ctrl-C, 143 for SIGTERM, 129 for SIGHUP.
     A bug of jaxpad's own shows its traceback and is 3: it proves nothing about the machine.
     """
-    words = sys.argv[1:]
+    session.own_streams()
+    try:
+        return _guarded(sys.argv[1:])
+    except KeyboardInterrupt as error:
+        return session.interrupted(error)
+    finally:
+        session.settle()
+
+
+def _guarded(words: list[str]) -> int:
     try:
         return _run(words)
     except Exception as error:
         from jaxpad.core.results import UsageError, Verdict  # here: help does without
 
         if isinstance(error, UsageError):
-            return _refused(str(error), words)
+            return _refused(error, words)
+        if isinstance(error, OSError) and error.errno in _TOO_MUCH:
+            return _refused(UsageError(_TOO_MUCH[error.errno]), words)
         traceback.print_exc()
         return 0 if _is_hook(words) else Verdict.INCONCLUSIVE.exit_code
 
@@ -96,7 +115,7 @@ def _task(name: str, words: Sequence[str]) -> int:
     return tasks.run_task(name, words)
 
 
-def _refused(why: str, words: Sequence[str]) -> int:
+def _refused(error: Exception, words: Sequence[str]) -> int:
     """A usage error as the caller can read it, and its exit code.
 
     2, but what Nagios reads as unknown where it asks: to it 2 is a fault of the node. And 0 for
@@ -108,13 +127,13 @@ def _refused(why: str, words: Sequence[str]) -> int:
     if _is_hook(words):
         from jaxpad.cli.health_hook import warn
 
-        warn(why)
+        warn(str(error))
         return 0
     if "--nagios" in words:
         from jaxpad.cli.health import unknown
 
-        return unknown(why)
-    sys.stderr.write(f"jaxpad: {why}\n")
+        return unknown(str(error))
+    sys.stderr.write(session.refusal(error))
     return USAGE_ERROR
 
 

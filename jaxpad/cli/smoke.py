@@ -14,7 +14,7 @@ from pathlib import Path
 from rich.console import Console
 
 from jaxpad import fleet, profiles
-from jaxpad.clusters import kube, kube_follow, slurm, slurm_commands, slurm_plan
+from jaxpad.clusters import kube, slurm, slurm_plan
 from jaxpad.clusters.kube import Plan as KubernetesPlan, Suite as KubernetesSuite
 from jaxpad.clusters.request import (
     KUBERNETES_ONLY,
@@ -24,8 +24,7 @@ from jaxpad.clusters.request import (
     Cluster,
     check_time,
 )
-from jaxpad.clusters.slurm_commands import sbatch_argv, sinfo_argv
-from jaxpad.clusters.slurm_plan import Choice, Plan, Suite
+from jaxpad.clusters.slurm_plan import Plan, Suite
 from jaxpad.commands.machine import SmokeOptions
 from jaxpad.commands.options import declared
 from jaxpad.containers import engine as containers
@@ -118,17 +117,24 @@ def smoke_slurm(options: Options, wanted: Cluster) -> int:
     Raises UsageError for bad options, and where there is no Slurm or no such node.
     """
     plan = planned(options, wanted)
-    slurm_commands.require()
+    slurm_plan.require()
     choice = slurm_plan.survey(wanted)
     if options.dry_run:
         _say(f"{name}: would not be tested: {why}" for name, why in choice.not_tested.items())
-        sys.stdout.write("".join(f"{line}\n" for line in commands(plan, choice)))
+        sys.stdout.write("".join(f"{line}\n" for line in slurm_plan.commands(plan, choice)))
         return 0
-    checked.make(plan.out)
-    found = slurm.whole(plan, choice)
-    fleet.write(found.fleet, plan.out)
+    with checked.claimed(plan.out):
+        found = slurm.whole(plan, choice)
+        unwritten = fleet.kept(found.fleet, plan.out, more=_multi(found, "multi/multi.json"))
     _tell(found, plan, options)
-    return found.verdict.exit_code
+    sys.stderr.write(unwritten)
+    return found.exit_code
+
+
+def _multi(found: slurm.Whole, name: str) -> dict[str, str]:
+    """The file of the multi-process run, where there was one."""
+    report = found.second.report if found.second else None
+    return {name: json.dumps(report.to_json(), indent=1)} if report else {}
 
 
 def planned(options: Options, wanted: Cluster) -> Plan:
@@ -185,22 +191,11 @@ def _slurm_bounds(thresholds: Path | None) -> Path | None:
     return thresholds.resolve() if thresholds else None
 
 
-def commands(plan: Plan, choice: Choice) -> Iterator[str]:
-    """Every command of a run in which all nodes pass, pasteable into a shell."""
-    yield shlex.join(sinfo_argv(plan.wanted.partition, plan.wanted.nodelist))
-    for node in choice.tested:
-        yield shlex.join(sbatch_argv(plan.node_job(node)))
-    nodes = choice.tested
-    if nodes and len(nodes) * plan.processes(nodes) > 1:
-        yield shlex.join(sbatch_argv(plan.multi_job(nodes)))
-
-
 def _tell(found: slurm.Whole, plan: Plan, options: Options) -> None:
     """What an admin needs to know; `--json` prints fleet.json."""
     _together(found)
     fleet.summary(found.fleet, Console(stderr=True), "slurm", plan.out)
-    if options.as_json:
-        sys.stdout.write((plan.out / "fleet.json").read_text())
+    _json(found, options)
 
 
 def _together(found: slurm.Whole) -> None:
@@ -227,17 +222,22 @@ def smoke_kubernetes(options: Options, wanted: Cluster) -> int:
     if options.dry_run:
         sys.stdout.write(kube.dry_run(plan))
         return 0
-    kube_follow.require()
-    checked.make(plan.out)
-    found = kube.whole(plan)
-    fleet.write(found.fleet, plan.out, scheduler="kubernetes")
+    kube.require()
+    with checked.claimed(plan.out):
+        found = kube.whole(plan)
+        more = _multi(found, "multi.json")
+        unwritten = fleet.kept(found.fleet, plan.out, scheduler="kubernetes", more=more)
     for line in _lines(found, plan):
         sys.stderr.write(f"{line}\n")
+    _json(found, options)
+    sys.stderr.write(unwritten)
+    return found.exit_code
+
+
+def _json(found: slurm.Whole, options: Options) -> None:
     if options.as_json:
-        written = json.loads((plan.out / "fleet.json").read_text())
-        json.dump(written, sys.stdout, indent=2)
+        json.dump(fleet.to_json(found.fleet), sys.stdout, indent=1)
         sys.stdout.write("\n")
-    return found.verdict.exit_code
 
 
 def planned_kubernetes(options: Options, wanted: Cluster) -> KubernetesPlan:
@@ -322,7 +322,7 @@ def _kubernetes_profile(profile: str | None) -> str | None:
 def _kubernetes_bounds(thresholds: Path | None) -> str | None:
     """The content of the file, which goes along in the command."""
     bounds.load(thresholds)
-    return thresholds.read_text() if thresholds else None
+    return thresholds.read_text(encoding="utf-8") if thresholds else None
 
 
 def _lines(found: slurm.Whole, plan: KubernetesPlan) -> Iterator[str]:

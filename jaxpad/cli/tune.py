@@ -124,9 +124,6 @@ def _folded(tuned: tune.Tuned, console: Console) -> None:
             console.print(f"{one.fate}: {one.candidate.words[0]}: {one.reason}")
 
 
-INTERRUPTED = 130  # 128 and SIGINT's number, as shells say it
-
-
 @dataclass(frozen=True)
 class _Plan:
     """The options, looked up."""
@@ -153,7 +150,7 @@ class _Plan:
 
 
 def profile_tune(options: TuneOptions) -> int:
-    """Tune; 0 also where nothing beats the baseline, 130 after Ctrl-C.
+    """Tune; 0 also where nothing beats the baseline, 128 + N after signal N.
 
     3 where the machine was too disturbed to tell.
 
@@ -177,22 +174,21 @@ def profile_tune(options: TuneOptions) -> int:
 def _run(plan: _Plan, study: tune.Study, *, measures: bool) -> int:
     shown = Shown()
     run = tune.Run(_request(plan, measures=measures), study, shown.watcher())
-    code = 0
+    ended: KeyboardInterrupt | None = None
     try:
         with shown.bar:
             run.go()
-    except KeyboardInterrupt:
-        code = INTERRUPTED
+    except KeyboardInterrupt as signal:
+        ended = signal
     tuned = run.result()
-    _write(plan, tuned, done=code == 0 and measures)
-    if not code and tune.undecided(tuned):
-        return Verdict.INCONCLUSIVE.exit_code
-    if code:
+    _write(plan, tuned, done=ended is None and measures)
+    if ended:
         sys.stderr.write(
-            f"jaxpad: interrupted; {len(study.compiled)} compiles and {len(study.measured)} "
-            f"measurements are kept in {plan.folder}; the same command goes on with them\n"
+            f"jaxpad: {len(study.compiled)} compiles and {len(study.measured)} measurements are "
+            f"kept in {plan.folder}; the same command goes on with them\n"
         )
-    return code
+        raise ended
+    return Verdict.INCONCLUSIVE.exit_code if tune.undecided(tuned) else 0
 
 
 def _write(plan: _Plan, tuned: tune.Tuned, *, done: bool) -> None:

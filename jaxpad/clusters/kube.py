@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shlex
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -13,12 +12,19 @@ import jaxpad
 from jaxpad import fleet, multi
 from jaxpad.clusters import kube_manifests, stages
 from jaxpad.clusters.kube_collect import absence, clear, land, name_of, standing
-from jaxpad.clusters.kube_follow import Ending, Kubectl, Refused, ask, follow
+from jaxpad.clusters.kube_follow import (
+    Ending,
+    Kubectl,
+    Refused,
+    ask,
+    follow,
+    require as require,
+)
 from jaxpad.clusters.kube_logs import Lost, unpack
 from jaxpad.clusters.kube_manifests import Manifest, Pods, nodes_job, resources, to_yaml
 from jaxpad.clusters.request import Cluster, seconds
 from jaxpad.clusters.stages import Second, Told, Whole
-from jaxpad.core.lifeline import Interrupted, hold, interruptible
+from jaxpad.core.lifeline import Interrupted, exit_code, hold, interruptible
 from jaxpad.core.results import UsageError, Verdict
 from jaxpad.multi import Expected, MultiReport
 
@@ -128,18 +134,19 @@ def whole(plan: Plan) -> Whole:
     for folder in (plan.nodes, plan.logs):
         folder.mkdir(parents=True, exist_ok=True)
     clear(plan.nodes)
-    run = _Run(plan)
+    run, code = _Run(plan), 0
     with interruptible():
         try:
             run.go()
         except Interrupted as signal:
+            code = exit_code(str(signal))
             run.stop(f"interrupted by {signal}")
         except Refused as error:
             run.stop(str(error))
         finally:
             hold()
             run.delete()
-        return run.answer()
+        return replace(run.answer(), signal_code=code)
 
 
 class _Run:
@@ -191,8 +198,11 @@ class _Run:
             self._told.node(landed.name, f"{landed.verdict}{why}")
 
     def _keep(self, name: str, log: str) -> None:
-        if log:
-            (self._plan.logs / name).write_text(log, encoding="utf-8")
+        try:
+            if log:
+                (self._plan.logs / name).write_text(log, encoding="utf-8")
+        except OSError as error:
+            self._told.say(f"{self._plan.logs / name} cannot be written ({error.strerror})")
 
     def _together(self, nodes: Sequence[str]) -> None:
         pods = self._plan.multi_pods(nodes)
@@ -262,9 +272,6 @@ class _Run:
             part=bool(self._plan.suite.select),
             not_tested=self._absent(),
         )
-        if self._second and self._second.report:
-            report = self._second.report
-            (self._plan.out / "multi.json").write_text(json.dumps(report.to_json(), indent=1))
         return stages.whole(found, self._second, self._passed)
 
 

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-import json
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from jaxpad import fleet, multi
@@ -26,7 +25,7 @@ from jaxpad.clusters.slurm_follow import (
 )
 from jaxpad.clusters.slurm_plan import Choice, Node, Plan
 from jaxpad.clusters.stages import Second, Whole as Whole
-from jaxpad.core.lifeline import Interrupted, interruptible
+from jaxpad.core.lifeline import Interrupted, exit_code, interruptible
 from jaxpad.core.results import Verdict
 from jaxpad.multi import Expected, MultiReport
 
@@ -173,16 +172,17 @@ def whole(plan: Plan, choice: Choice) -> Whole:
     """Run both stages. A signal cancels our jobs, and what is known so far is the answer."""
     for folder in (plan.nodes, plan.log("").parent):
         folder.mkdir(parents=True, exist_ok=True)
-    run = _Run(plan, choice)
+    run, code = _Run(plan, choice), 0
     with interruptible():
         try:
             run.go()
         except Interrupted as signal:
+            code = exit_code(str(signal))
             run.stop(str(signal))
         except BaseException:
             run.cancel()
             raise
-        return run.answer()
+        return replace(run.answer(), signal_code=code)
 
 
 class _Run:
@@ -240,7 +240,4 @@ class _Run:
             part=bool(self._plan.suite.select),
             not_tested=self._found.not_tested,
         )
-        if self._second and self._second.report:
-            report = self._second.report
-            (self._plan.multi / "multi.json").write_text(json.dumps(report.to_json(), indent=2))
         return stages.whole(found, self._second, [node.name for node in self._together])

@@ -13,6 +13,7 @@ from pathlib import Path
 from jaxpad.clusters import slurm_commands as words, stages
 from jaxpad.clusters.slurm_commands import Refused, ask
 from jaxpad.clusters.stages import some
+from jaxpad.core.files import read_plain
 from jaxpad.core.results import Verdict
 
 _WAITING = frozenset({"PENDING", "CONFIGURING", "REQUEUED", "REQUEUE_HOLD", "SPECIAL_EXIT"})
@@ -194,9 +195,7 @@ def landed(folder: Path) -> Verdict | None:
     file = folder / "smoke.json"
     try:
         os.listdir(folder)  # noqa: PTH208 - makes a network file system look anew
-        if file.stat().st_size > LARGEST:
-            return Verdict.INCONCLUSIVE
-        return Verdict(json.loads(file.read_text())["verdict"])
+        return Verdict(json.loads(read_plain(file, LARGEST).decode("utf-8"))["verdict"])
     except FileNotFoundError:
         return None
     except (OSError, ValueError, KeyError, TypeError, RecursionError):

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
+import shlex
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -20,6 +21,7 @@ from jaxpad.clusters.slurm_commands import (
     ask,
     image_file,
     pyxis_options,
+    require as require,
     srun_argv,
     variables,
 )
@@ -344,3 +346,16 @@ def _expanded(nodelist: str) -> tuple[str, ...]:
     if not nodelist:
         return ()
     return tuple(dict.fromkeys(ask(words.hostnames_argv(nodelist)).split()))
+
+
+# What `--dry-run` prints.
+
+
+def commands(plan: Plan, choice: Choice) -> Iterator[str]:
+    """Every command of a run in which all nodes pass, pasteable into a shell."""
+    yield shlex.join(words.sinfo_argv(plan.wanted.partition, plan.wanted.nodelist))
+    for node in choice.tested:
+        yield shlex.join(words.sbatch_argv(plan.node_job(node)))
+    nodes = choice.tested
+    if nodes and len(nodes) * plan.processes(nodes) > 1:
+        yield shlex.join(words.sbatch_argv(plan.multi_job(nodes)))

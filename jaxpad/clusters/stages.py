@@ -105,6 +105,12 @@ class Whole:
 
     fleet: Fleet
     second: Second | None  # None: there was nothing to run together
+    signal_code: int = 0  # of a signal that ended the run early
+
+    @property
+    def exit_code(self) -> int:
+        """The verdict's; 128 + N where signal N ended the run."""
+        return self.signal_code or self.verdict.exit_code
 
     @property
     def verdict(self) -> Verdict:

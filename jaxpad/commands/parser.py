@@ -39,15 +39,19 @@ def parsed(command: Command, words: Sequence[str], names: Iterable[str] = ()) ->
 def run(command: Command, options: Any) -> int:
     """Do it, and return the exit code.
 
+    SIGINT, SIGTERM and SIGHUP raise Interrupted in it, once.
     Raises UsageError for a mistake in the options, and where the command's extra is missing.
     """
+    from jaxpad.core.lifeline import interruptible  # here: help does without
+
     elsewhere = any(getattr(options, name) for name in command.unless)
     if command.extra and not elsewhere:
         from jaxpad.core import paths  # here: help does without
 
         paths.need(command.name, command.extra)
     module, name = command.does.split(":")
-    return int(getattr(importlib.import_module(module), name)(options))
+    with interruptible():
+        return int(getattr(importlib.import_module(module), name)(options))
 
 
 def _split(words: Sequence[str]) -> tuple[list[str], list[str] | None]:

@@ -15,7 +15,7 @@ from invoke import Collection, Context, Exit, Program, Task
 from invoke.exceptions import ParseError
 from invoke.parser import ParserContext
 
-from jaxpad.commands import Command
+from jaxpad.commands import Command, session
 from jaxpad.commands.options import Option, declared, read, takes_words
 from jaxpad.commands.parser import options_of, run
 from jaxpad.core.paths import HOME
@@ -40,10 +40,14 @@ def task(command: Command, name: str) -> Task[Any]:
     known = declared(options)
 
     def body(_c: Context, **words: Any) -> None:
+        session.own_streams()
         try:
             code = run(command, read(options, words, _behind(options)))
         except UsageError as error:
-            raise Exit(f"jaxpad: {error}", code=2) from None
+            raise Exit(session.refusal(error).rstrip(), code=USAGE_ERROR) from None
+        except KeyboardInterrupt as error:
+            code = session.interrupted(error)
+        session.settle()
         raise Exit(code=code)
 
     body.__doc__, body.__name__ = command.summary, name

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -57,12 +56,12 @@ def load(changes: Path | None = None) -> Bounds:
     Raises UsageError, one sentence, for a file that is not there, is no TOML, or sets
     what is no bound or no number.
     """
-    shipped = [pair for file in SHIPPED for pair in _read(file).items()]
+    shipped = [pair for file in SHIPPED for pair in paths.read_toml(file).items()]
     found = {name: Bound(name, **entry) for name, entry in shipped}
     for file in _projects():
-        for name, value in _read(file).items():
+        for name, value in paths.read_toml(file).items():
             found[name] = _own(file, name, value, found)
-    for name, value in (_read(changes) if changes else {}).items():
+    for name, value in (paths.read_toml(changes) if changes else {}).items():
         found[name] = _changed(str(changes), name, value, found)
     return found
 
@@ -112,12 +111,3 @@ def _number(path: Path | str, name: str, value: Any) -> float:
     if number < 0 or math.isnan(number):
         raise UsageError(f"{path}: {name} is {value}, expected 0 or more")
     return number
-
-
-def _read(path: Path) -> dict[str, Any]:
-    try:
-        return tomllib.loads(path.read_text())
-    except OSError as error:
-        raise UsageError(f"{path}: {error.strerror}; give a TOML file of bounds") from None
-    except ValueError as error:  # no TOML, or no UTF-8
-        raise UsageError(f"{path}: this is no TOML: {error}") from None

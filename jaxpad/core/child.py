@@ -34,7 +34,7 @@ PIPE, STDOUT, NOTHING = -1, -2, -3  # as subprocess has PIPE, STDOUT and DEVNULL
 BOUND = 16 << 20  # bytes of a stream that are kept
 STUCK_S = 10.0  # a process that is not gone this long after SIGKILL is stuck in the kernel
 _NAP_S = 0.002
-_GRACE_S = 2.0  # for one in the foreground to act on Ctrl-C or SIGTERM
+_GRACE_S = 1.0  # for one in the foreground to act on Ctrl-C or SIGTERM
 Place = int | IO[bytes] | None  # of a stream: one of the above, a file, None for our own
 
 

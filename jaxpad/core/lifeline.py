@@ -7,6 +7,7 @@ import fcntl
 import os
 import select
 import signal
+import threading
 import traceback
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -92,11 +93,19 @@ def fork(work: Callable[[], object]) -> Fork:
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
-class Interrupted(BaseException):
+class Interrupted(KeyboardInterrupt):
     """A signal asked the run to end. Not an Exception, so that no check's handler eats it."""
 
     def __init__(self, number: int) -> None:
         super().__init__(signal.Signals(number).name)
+
+
+def exit_code(name: str | None) -> int:
+    """What a command that a signal ended exits with, as shells say it: 130 for SIGINT.
+
+    `name` is the signal's; none, as of a KeyboardInterrupt of Python's own, is SIGINT.
+    """
+    return 128 + (signal.Signals[name] if name else signal.SIGINT)
 
 
 def hold() -> None:
@@ -107,13 +116,21 @@ def hold() -> None:
 
 @contextlib.contextmanager
 def interruptible() -> Iterator[None]:
-    """Within the block the first of SIGNALS raises Interrupted, until `hold`; then none does."""
+    """Within the block the first of SIGNALS raises Interrupted, until `hold`; then none does.
+
+    One that is ignored stays so: nohup(1) ignores SIGHUP, a shell SIGINT for what it starts in
+    the background. Outside of the main thread, where Python takes no handler, nothing changes.
+    """
 
     def interrupt(number: int, _frame: FrameType | None) -> None:
         hold()
         raise Interrupted(number)
 
-    before = {number: signal.signal(number, interrupt) for number in SIGNALS}
+    mine = threading.current_thread() is threading.main_thread()
+    heeded = [n for n in SIGNALS if mine and signal.getsignal(n) is not signal.SIG_IGN]
+    before = {number: signal.getsignal(number) for number in SIGNALS if mine}
+    for number in heeded:
+        signal.signal(number, interrupt)
     try:
         yield
     finally:

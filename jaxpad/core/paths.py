@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import jaxpad
+from jaxpad.core import files
 from jaxpad.core.results import UsageError
 
 _PACKAGE = Path(__file__).resolve().parents[1]
@@ -170,6 +171,38 @@ def _home_folder() -> Path:
         return Path(tempfile.gettempdir()) / f"home-{os.getuid()}"
 
 
+# TOML files, whoever wrote them.
+
+LARGEST_TOML = 1 << 20  # bytes; the largest shipped one has 0.05 MB
+
+
+def read_toml(path: Path) -> dict[str, Any]:
+    """The content of a TOML file: one that somebody names, or one of a root's.
+
+    A root's own may be a symbolic link, as some installers make; one that is named by its path
+    may not, nor may it be a FIFO, a device or larger than LARGEST_TOML.
+
+    Raises UsageError, one sentence, for what cannot be read or is no TOML.
+    """
+    try:
+        data = files.read_plain(path, LARGEST_TOML, follow=_in_a_root(path))
+        return tomllib.loads(data.decode("utf-8"))
+    except OSError as error:
+        why = error.strerror or "unreadable"
+        raise UsageError(f"{path}: cannot be read ({why}); check the path") from None
+    except UnicodeDecodeError as error:
+        raise UsageError(f"{path}: not UTF-8 at byte {error.start}; save it as UTF-8") from None
+    except RecursionError:
+        raise UsageError(f"{path}: not TOML that can be read: it nests too deep") from None
+    except ValueError as error:  # also a number of thousands of digits
+        problem = f"{error}".rstrip(".")[:300]
+        raise UsageError(f"{path}: not TOML: {problem}; mend that line") from None
+
+
+def _in_a_root(path: Path) -> bool:
+    return path.is_relative_to(HOME) or path.is_relative_to(project() or HOME)
+
+
 # What a project made from jaxpad chose: configs/project.toml, which jaxpad itself has none of.
 #
 # So a copy's tasks, images and profiles start from its own answers, and its files are jaxpad's.
@@ -219,12 +252,9 @@ def settings() -> Project:
 
 def read(file: Path) -> Project:
     """The choices in a file, or jaxpad's own where there is none."""
-    if not file.is_file():
+    if not os.path.lexists(file):
         return Project()
-    try:
-        found = tomllib.loads(file.read_text())
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise UsageError(f"{file} cannot be read: {error}; mend it there") from error
+    found = read_toml(file)
     known = {one.name: one for one in fields(Project)}
     for name, value in found.items():
         _require(file, name, value, known)

@@ -6,9 +6,7 @@ import contextlib
 import functools as ft
 import hashlib
 import json
-import os
 import queue
-import tempfile
 import threading
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -16,7 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from jaxpad import gpus, workloads
-from jaxpad.core import paths
+from jaxpad.core import files, paths
+from jaxpad.core.codec import loads, revive, to_plain
 from jaxpad.core.results import UsageError
 from jaxpad.effects import model
 from jaxpad.effects.model import Cell, Outcome, Task, Words, wants_device
@@ -187,10 +186,13 @@ def folder() -> Path:
 
 
 def get(key: str) -> Any:
-    """What was kept under a key; None where nothing was, or it cannot be read."""
+    """What was kept under a key; None where nothing was, or it cannot be read.
+
+    No entry is believed for its name: whoever uses it checks what it holds.
+    """
     try:
-        return json.loads((folder() / f"{key}.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        return loads(files.read_plain(folder() / f"{key}.json").decode("utf-8"))
+    except (OSError, ValueError, RecursionError):
         return None
 
 
@@ -198,10 +200,7 @@ def put(key: str, value: Any) -> None:
     """Keep an answer. Written whole or not at all; a folder that takes no files is no error."""
     try:
         folder().mkdir(parents=True, exist_ok=True)
-        number, name = tempfile.mkstemp(dir=folder(), suffix=".tmp")
-        with os.fdopen(number, "w", encoding="utf-8") as file:
-            json.dump(value, file)
-        Path(name).replace(folder() / f"{key}.json")
+        files.write_whole(folder() / f"{key}.json", json.dumps(value))
     except OSError:
         return
 
@@ -211,9 +210,10 @@ def stored(key: str) -> Outcome | None:
     kept = get(key)
     try:
         if "program" in kept:
-            return Outcome(model.program(kept["program"]))
-        return Outcome(message=kept["message"])
-    except (KeyError, TypeError, AttributeError):
+            found = model.program(kept["program"])
+            return Outcome(revive(type(found), to_plain(found), "program"))
+        return Outcome(message=revive(str, kept["message"], "message"))
+    except (LookupError, TypeError, AttributeError, ValueError):  # not what `store` wrote
         return None
 
 

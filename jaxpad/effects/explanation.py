@@ -114,12 +114,26 @@ def accepted(words: Words) -> Accepted:
     """Ask for each alone, since XLA stops at the first fault. The answer is kept."""
     key = compilation.acceptance(words)
     kept = compilation.get(key)
-    if not isinstance(kept, list):
+    if not _are_answers(kept, words):
         kept = [list(row) for row in _ask(words)]
         compilation.put(key, kept)
     no = {n: Effect(Verdict(said), reason=why) for n, said, why in kept if said in REFUSED}
     other = {name for name, said, _ in kept if said != _DEFAULT}
     return Accepted(no, frozenset(name for name, _, _ in kept) - other)
+
+
+def _are_answers(kept: Any, words: Words) -> bool:
+    """Whether what was kept is rows as `_ask` gives them, of these flags."""
+    names = {word.removeprefix("--").partition("=")[0] for word in words}
+    said = {"", _DEFAULT, *Verdict}
+    return isinstance(kept, list) and all(
+        isinstance(row, list)
+        and len(row) == 3
+        and all(isinstance(part, str) for part in row)
+        and row[0] in names
+        and row[1] in said
+        for row in kept
+    )
 
 
 def _ask(words: Words) -> Iterator[tuple[str, str, str]]:

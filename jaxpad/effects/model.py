@@ -5,13 +5,12 @@ from __future__ import annotations
 import enum
 import functools as ft
 import re
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from jaxpad import schedule
-from jaxpad.core.paths import CONFIGS
+from jaxpad.core import paths
 from jaxpad.schedule import (
     Between,
     Collective,
@@ -107,7 +106,7 @@ def _without(plain: dict[str, Any], *derived: str) -> dict[str, Any]:
 
 # Flags whose effect no compiled program shows.
 
-FILE = CONFIGS / "xla" / "run-time-flags.toml"
+FILE = paths.CONFIGS / "xla" / "run-time-flags.toml"
 RUN_TIME, KERNEL_CHOICE = "run time", "kernel choice"
 
 
@@ -123,7 +122,7 @@ class Unseen:
 @ft.cache
 def unseen() -> dict[str, Unseen]:
     """Such flags by name. Source: configs/xla/run-time-flags.toml, with one for each."""
-    rows = tomllib.loads(FILE.read_text(encoding="utf-8"))["flag"]
+    rows = paths.read_toml(FILE)["flag"]
     return {row.pop("name"): Unseen(**row) for row in rows}
 
 

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import functools as ft
-import tomllib
 
-from jaxpad.core.paths import CONFIGS
+from jaxpad.core import paths
 
-_HISTORY_FILE = CONFIGS / "xla" / "flag-history.toml"
+_HISTORY_FILE = paths.CONFIGS / "xla" / "flag-history.toml"
 
 
 @ft.cache
@@ -43,4 +42,4 @@ def _releases(spans: str) -> tuple[str, ...]:
 
 @ft.cache
 def _data() -> dict[str, dict[str, str]]:
-    return tomllib.loads(_HISTORY_FILE.read_text(encoding="utf-8"))
+    return paths.read_toml(_HISTORY_FILE)

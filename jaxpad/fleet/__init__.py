@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from jaxpad.core.later import later
 from jaxpad.fleet.digest import read_node as read_node
-from jaxpad.fleet.gathering import expand as expand, expected as expected
+from jaxpad.fleet.gathering import expand as expand, expected as expected, require as require
 from jaxpad.fleet.merging import also as also, merge as merge
 from jaxpad.fleet.model import (
     SCHEMA_VERSION as SCHEMA_VERSION,
@@ -28,7 +28,12 @@ from jaxpad.fleet.model import (
 from jaxpad.fleet.untrusted import Refused as Refused
 
 if TYPE_CHECKING:
-    from jaxpad.fleet.page import to_html as to_html, to_json as to_json, write as write
+    from jaxpad.fleet.page import (
+        kept as kept,
+        to_html as to_html,
+        to_json as to_json,
+        write as write,
+    )
     from jaxpad.fleet.text import (
         SCHEDULERS as SCHEDULERS,
         line as line,
@@ -39,6 +44,7 @@ if TYPE_CHECKING:
 # Imported when asked for: a worker that reads reports needs neither rich nor pictures.
 _LATER = {
     "SCHEDULERS": ".text",
+    "kept": ".page",
     "line": ".text",
     "prometheus": ".text",
     "summary": ".text",

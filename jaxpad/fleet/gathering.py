@@ -16,11 +16,9 @@ from jaxpad.core import child, hostlist
 from jaxpad.core.results import UsageError
 from jaxpad.core.text import RULE, hold, quoted, short, valid_node_name
 from jaxpad.fleet.digest import Answer, Digest, keeper, read
-from jaxpad.fleet.untrusted import OURS, Refused, kind
+from jaxpad.fleet.untrusted import OURS, Refused, kind, read_plain
 
 # The nodes that should be there: a list of them, or a file of names.
-
-LONGEST = 16 << 20  # bytes of a file of names
 
 
 def expand(text: str) -> tuple[str, ...]:
@@ -34,26 +32,15 @@ def expected(text: str) -> tuple[str, ...]:
     A file has names or such lists, apart by commas or white space; the rest of a line
     after # is a remark. Raises UsageError for what is neither.
     """
-    file = Path(text)
-    return expand(_read(file) if _is_file(file) else text)
+    return expand(_read(text) if os.path.lexists(text) else text)
 
 
-def _is_file(file: Path) -> bool:
+def _read(file: str) -> str:
     try:
-        return file.is_file()
-    except (OSError, ValueError):  # a list too long for a file's name
-        return False
-
-
-def _read(file: Path) -> str:
-    try:
-        if file.stat().st_size > LONGEST:
-            raise UsageError(f"--expect {file} is larger than 16 MiB; give a file of names")
-        lines = file.read_text(encoding="utf-8").splitlines()
+        lines = read_plain(file).decode("utf-8").splitlines()
     except (OSError, ValueError) as error:
-        raise UsageError(
-            f"--expect {file} cannot be read ({error}); give a file of names"
-        ) from None
+        why = getattr(error, "strerror", None) or error
+        raise UsageError(f"--expect {file} cannot be read ({why}); give a file of names") from None
     return "\n".join(line.partition("#")[0] for line in lines)
 
 
@@ -109,7 +96,7 @@ class Workers:
         self._root = root
         self._idle: SimpleQueue[Worker] = SimpleQueue()
         self._threads = ThreadPoolExecutor(count)  # each waits for one worker
-        self._stack = ExitStack()
+        self._stack, self._ended = ExitStack(), False
         for _ in range(count):
             self._idle.put(self._start())
 
@@ -117,8 +104,10 @@ class Workers:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._threads.shutdown(cancel_futures=True)
+        """The workers first, as after Ctrl-C: each of our threads waits for one."""
+        self._ended = True
         self._stack.close()
+        self._threads.shutdown(cancel_futures=True)
 
     def map(self, chunks: Sequence[Sequence[str]]) -> Iterator[list[Answer]]:
         return self._threads.map(self._chunk, chunks)
@@ -132,7 +121,9 @@ class Workers:
         worker = self._idle.get()
         try:
             return worker.read(names)
-        except (EOFError, OSError):  # it was killed, as for want of memory
+        except (EOFError, OSError, ValueError):  # it was killed, as for want of memory
+            if self._ended:
+                return []
             worker.close()
             worker = self._start()
             return [self._alone(name) for name in names]
@@ -144,7 +135,7 @@ class Workers:
         worker = Worker(self._root)
         try:
             return worker.read([name])[0]
-        except (EOFError, OSError):
+        except (EOFError, OSError, ValueError):
             return Refused("it ended the process that read it")
         finally:
             worker.close()
@@ -177,6 +168,11 @@ def gather(root: Path) -> Gathered:
             found.empty.append(name)
     _set_copies_aside(found)
     return found
+
+
+def require(root: Path) -> None:
+    """Raises UsageError, as `gather` does, for a folder that cannot be read."""
+    next(_entries(root), None)
 
 
 def _entries(root: Path) -> Iterator[tuple[str, Refused | None]]:

@@ -7,7 +7,7 @@ attention, and says how many more there are. fleet.json has everything.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cache
 from importlib import resources
 from pathlib import Path
@@ -30,7 +30,7 @@ from jaxpad.core.markup import (
     table,
     tag,
 )
-from jaxpad.core.results import Verdict
+from jaxpad.core.results import UsageError, Verdict
 from jaxpad.core.text import moment, number, plural
 from jaxpad.fleet.chart import Spread, chart
 from jaxpad.fleet.model import SCHEMA_VERSION, Distribution, Drift, Fleet, Node, Outlier, Problem
@@ -350,19 +350,39 @@ def to_json(found: Fleet) -> dict[str, Any]:
     }
 
 
-def write(
-    found: Fleet, out: Path, *, scheduler: str = "slurm", pictures: bool = True
-) -> dict[str, Path]:
-    """Write fleet.json and fleet.html into `out`; the path of each by its name.
+NOTHING: Mapping[str, str] = {}
 
-    Both are written in full before the first takes its name. Makes the folder. The page
+
+def write(
+    found: Fleet,
+    out: Path,
+    *,
+    scheduler: str = "slurm",
+    pictures: bool = True,
+    more: Mapping[str, str] = NOTHING,
+) -> dict[str, Path]:
+    """Write fleet.json and fleet.html into `out`, and `more` files; the path of each by its name.
+
+    All are written in full before the first takes its name. Makes the folder. The page
     has the drain lines of `scheduler`, "slurm" or "kubernetes"; fleet.json has both.
 
     Raises UsageError if the folder cannot be written, or has no space.
     """
     contents = {
+        **more,
         "fleet.json": json.dumps(to_json(found), indent=1) + "\n",
         "fleet.html": to_html(found, scheduler, pictures=pictures),
     }
     replace_all(out, contents)
     return {name: out / name for name in contents}
+
+
+def kept(
+    found: Fleet, out: Path, *, scheduler: str = "slurm", more: Mapping[str, str] = NOTHING
+) -> str:
+    """`write`; why it could not be done, in a line, or nothing: what was found is then shown."""
+    try:
+        write(found, out, scheduler=scheduler, more=more)
+    except UsageError as error:
+        return f"jaxpad: {error}; what was found is above\n"
+    return ""

@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from jaxpad.core.codec import NoNumber, loads
+from jaxpad.core.files import LARGEST, kind as kind, read_plain as read_plain
 from jaxpad.core.results import UsageError
 from jaxpad.core.text import brief_list
 from jaxpad.report import Report, from_json
@@ -35,23 +36,9 @@ class Refused(UsageError):
 
 
 SMOKE = "smoke.json"
-LIMIT = 16 << 20  # bytes; a node of eight GPUs writes 0.3 MB
+LIMIT = LARGEST  # 16 MiB; a node of eight GPUs writes 0.3 MB
 _SAFE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
-_KINDS = {
-    stat.S_IFLNK: "a symbolic link",
-    stat.S_IFIFO: "a FIFO",
-    stat.S_IFSOCK: "a socket",
-    stat.S_IFCHR: "a device",
-    stat.S_IFBLK: "a device",
-    stat.S_IFDIR: "a folder",
-    stat.S_IFREG: "a file",
-}
 OURS = "let jaxpad write plain files in plain folders there"
-
-
-def kind(mode: int) -> str:
-    """What a mode says that an entry of a folder is, in words."""
-    return _KINDS.get(stat.S_IFMT(mode), "of no known kind")
 
 
 def smoke_of(folder: str, root: int | None = None) -> bytes:

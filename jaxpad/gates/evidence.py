@@ -11,8 +11,7 @@ from jaxpad.core.bounds import Bound, Bounds
 from jaxpad.core.results import Rate
 from jaxpad.gpus import Figure, GpuDescription
 from jaxpad.machine.facts import Survey
-from jaxpad.nvml import GpuState, GpuTrace, Match, MigDevice, Reading, Snapshot, Trace
-from jaxpad.nvml.hardware import REASONS
+from jaxpad.nvml import REASONS, GpuState, GpuTrace, Match, MigDevice, Reading, Snapshot, Trace
 
 # What the sampler saw of one GPU while a program ran.
 

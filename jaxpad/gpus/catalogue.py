@@ -11,7 +11,6 @@ from jaxpad.core.results import UsageError
 from jaxpad.gpus import description
 from jaxpad.gpus.description import GpuDescription, target
 from jaxpad.profiles import ARCHITECTURES, did_you_mean, listed
-from jaxpad.profiles.loading import _read as read_toml
 from jaxpad.profiles.model import Table
 
 FOLDER = paths.CONFIGS / "gpus"  # the shipped ones
@@ -36,7 +35,7 @@ def load(name_or_path: str | Path, folder: Path | None = None) -> GpuDescription
     """
     folders = _folders(folder)
     path = _path(name_or_path, folders)
-    table = Table(path, "", read_toml(path))
+    table = Table(path, "", paths.read_toml(path))
     table.only(*_KEYS, *_TABLES)
     pci, spellings = description.recognise(table.table("recognise"))
     return GpuDescription(

@@ -35,11 +35,13 @@ if TYPE_CHECKING:
         Finding as Finding,
         grouped as grouped,
         places as places,
+        readings as readings,
     )
     from jaxpad.health.output import (
         UNKNOWN as UNKNOWN,
         nagios as nagios,
         prometheus as prometheus,
+        require_textfile as require_textfile,
         unknown as unknown,
         write as write,
     )
@@ -66,6 +68,8 @@ _LATER = {
     "nagios": ".output",
     "places": ".model",
     "prometheus": ".output",
+    "readings": ".model",
+    "require_textfile": ".output",
     "unknown": ".output",
     "write": ".output",
 }

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import jaxpad
 from jaxpad.core import files
-from jaxpad.core.files import Metric, Sample
+from jaxpad.core.files import Metric, Sample, require_textfile as require_textfile
 from jaxpad.core.results import Verdict
 from jaxpad.health.judging import Health
 from jaxpad.health.model import Finding, printable
@@ -106,9 +106,6 @@ def _place(one: Finding) -> dict[str, str]:
     return {} if one.gpu is None else {"gpu": str(one.gpu)}
 
 
-def write(health: Health, file: Path) -> None:
-    """Write the metrics whole or not at all.
-
-    Raises UsageError for a file that the collector would not read or that cannot be written.
-    """
-    files.write_textfile(prometheus(health), file)
+def write(health: Health, file: Path) -> str:
+    """Write the metrics whole or not at all; why that could not be, or nothing."""
+    return files.write_textfile(prometheus(health), file)

@@ -41,7 +41,7 @@ _JOIN_MORE_S = 1.0  # for a limit of JAX's or of ours to come first, with its ow
 def main(
     options: MultiOptions, environ: Mapping[str, str] = os.environ, disturb: Disturb = _NONE
 ) -> int:
-    """Run this process's part and return its exit code: 0, 1, 3.
+    """Run this process's part and return its exit code: 0, 1, 3, or 128 + N after signal N.
 
     Raises UsageError where this is no process of a job, or an option is none.
     """
@@ -63,11 +63,12 @@ def main(
     keep(first)
     child = start(lambda pipe: _work(job, first, pipe, now))
     log = folder / f"log-{place.rank}.txt"
-    record = Watcher(child, first, keep, _limit(job.wanted), now, log, options.json).until_end()
+    watcher = Watcher(child, first, keep, _limit(job.wanted), now, log, options.json)
+    record = watcher.until_end()
     if record.verdict.exit_code and log.is_file():
         sys.stderr.write(f"All that rank {place.rank} said, tracebacks too: {log}\n")
     _print([f"{MARK}{reading.text(record)}"] if options.json else of_record(record))
-    return record.verdict.exit_code
+    return watcher.signal_code or record.verdict.exit_code
 
 
 def _asked(options: MultiOptions) -> Wanted:

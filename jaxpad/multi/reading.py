@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 import re
-import stat
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from jaxpad.core import files
 from jaxpad.core.results import UsageError
 from jaxpad.multi import record as multi_record
 from jaxpad.multi.record import ENDS, SCHEMA_VERSION, STAGES, Record
@@ -68,20 +68,9 @@ def _gathered(found: Iterable[tuple[str, Record | str]]) -> Gathered:
 def _from_file(path: Path) -> Record | str:
     """The record, or why there is none. Never follows a link or waits for a pipe."""
     try:
-        handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-    except OSError as error:
-        return f"it cannot be opened: {error.strerror}"
-    try:
-        if not stat.S_ISREG(os.fstat(handle).st_mode):
-            return "it is no plain file"
-        with os.fdopen(os.dup(handle), "rb") as file:
-            data = file.read(MOST_BYTES + 1)
+        data = files.read_plain(path, MOST_BYTES)
     except OSError as error:
         return f"it cannot be read: {error.strerror}"
-    finally:
-        os.close(handle)
-    if len(data) > MOST_BYTES:
-        return f"it is larger than {MOST_BYTES >> 20} MiB"
     record = _record(data.decode(errors="replace"))
     if isinstance(record, Record) and path.name != f"rank-{record.rank}.json":
         return f"it says it is of rank {record.rank}"
@@ -131,7 +120,4 @@ def folder(path: Path) -> Path:
 
 def keep(path: Path, record: Record) -> None:
     """Write the record's file into the folder `path`. Raises OSError."""
-    file = path / f"rank-{record.rank}.json"
-    part = path / f".{file.name}.{os.getpid()}"
-    part.write_text(text(record))
-    part.replace(file)
+    files.write_whole(path / f"rank-{record.rank}.json", text(record))

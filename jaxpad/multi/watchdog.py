@@ -169,6 +169,11 @@ class Watcher:
         self._keep(self.record)
         return self.record
 
+    @property
+    def signal_code(self) -> int:
+        """128 + N where signal N told us to end; else 0."""
+        return 128 + self._cancelled if self._cancelled else 0
+
     def _follow(self) -> End | None:
         """None when the worker ends by itself."""
         changed = False

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     )
     from jaxpad.nvml.device import PYNVML as PYNVML, Identity as Identity
     from jaxpad.nvml.hardware import (
+        REASONS as REASONS,
         Clocks as Clocks,
         Ecc as Ecc,
         Fabric as Fabric,
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
         RemappedRows as RemappedRows,
         RetiredPages as RetiredPages,
         Throttle as Throttle,
+        reasons as reasons,
     )
     from jaxpad.nvml.kernel_log import (
         BusGpu as BusGpu,
@@ -67,6 +69,7 @@ if TYPE_CHECKING:
         GpuTrace as GpuTrace,
         Lost as Lost,
         Trace as Trace,
+        TraceColumn as TraceColumn,
     )
 
 _LATER = {
@@ -98,6 +101,7 @@ _LATER = {
     "Power": ".state",
     "Process": ".state",
     "Processes": ".state",
+    "REASONS": ".hardware",
     "RemappedRows": ".hardware",
     "RetiredPages": ".hardware",
     "Sampler": ".sampler",
@@ -105,12 +109,14 @@ _LATER = {
     "Temperature": ".state",
     "Throttle": ".hardware",
     "Trace": ".traces",
+    "TraceColumn": ".traces",
     "Utilisation": ".state",
     "Xid": ".kernel_log",
     "ask": ".child",
     "cuda_devices": ".child",
     "kernel": ".kernel_log",
     "match": ".child",
+    "reasons": ".hardware",
     "record": ".child",
     "snapshot": ".state",
 }

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from jaxpad.profiles.loading import (
         ARCHITECTURES,
         FOLDER,
+        UNSAFE,
         WORKLOADS,
         layers,
         load,
@@ -42,6 +43,7 @@ __all__ = [
     "BAKED_PROFILE",
     "BASE",
     "FOLDER",
+    "UNSAFE",
     "WORKLOADS",
     "Composed",
     "EnvVar",
@@ -83,6 +85,7 @@ _LATER = {
     "ParsedFlag": "jaxpad.profiles.xla_flags",
     "Profile": "jaxpad.profiles.model",
     "Requires": "jaxpad.profiles.model",
+    "UNSAFE": "jaxpad.profiles.loading",
     "WORKLOADS": "jaxpad.profiles.loading",
     "better_for": "jaxpad.profiles.composing",
     "compose": "jaxpad.profiles.composing",

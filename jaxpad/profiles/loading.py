@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import math
 import re
-import tomllib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any
 
 from jaxpad.core import paths
-from jaxpad.core.paths import CONFIGS
 from jaxpad.core.results import UsageError
 from jaxpad.core.text import did_you_mean, listed
 from jaxpad.profiles.model import EnvVar, Flag, Profile, Requires, Table, kind
@@ -91,7 +88,7 @@ def _candidates(specifiers: str) -> Iterator[str]:
 # The tables of a profile file, checked and turned into data.
 
 ARCHITECTURES = ("volta", "turing", "ampere", "ada", "hopper", "blackwell")
-WORKLOADS = tuple(tomllib.loads((CONFIGS / "workloads.toml").read_text()))
+WORKLOADS = tuple(paths.read_toml(paths.CONFIGS / "workloads.toml"))
 
 # What profile.tune notes of the measurement that a profile comes from.
 _MEASURED = (
@@ -102,7 +99,7 @@ _MEASURED = (
 _FLAG_NAME = re.compile(r"xla_[a-z0-9_]+")
 _ENV_NAME = re.compile(r"[A-Z_][A-Z0-9_]*")
 # What XLA splits at or unquotes, and what a shell or a Dockerfile's ENV would expand.
-_UNSAFE = re.compile(r"[^!-~]|[\"'\\$`]")
+UNSAFE = re.compile(r"[^!-~]|[\"'\\$`]")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _URL = re.compile(r"https?://[^\s/]+\.[^\s]+")
 # Names that decide which code runs: a profile tunes, it does not inject.
@@ -171,13 +168,24 @@ def _value(table: Table) -> str:
     ):
         what = "not finite" if isinstance(value, float) else kind(value)
         table.refuse(f"value is {what}, expected true, false, a number or a string; give one")
-    unsafe = _UNSAFE.search(str(value))
+    _hold_length(table, str(value))
+    unsafe = UNSAFE.search(str(value))
     if unsafe:
         table.refuse(
-            f"value {value!r} has {unsafe[0]!r} in it, expected printable ASCII with no space, "
-            "quote, backslash, dollar or backtick; XLA or a shell would not read it whole"
+            f"value {value!r:.200} has {unsafe[0]!r} in it, expected printable ASCII with no "
+            "space, quote, backslash, dollar or backtick; XLA or a shell would not read it whole"
         )
     return str(value)
+
+
+LONGEST = 4096  # characters of one value
+
+
+def _hold_length(table: Table, value: str) -> None:
+    if len(value) > LONGEST:
+        table.refuse(
+            f"value has {len(value):,} characters, expected at most {LONGEST:,}; shorten it"
+        )
 
 
 def _specifier(table: Table) -> str:
@@ -214,6 +222,7 @@ def _env_value(table: Table) -> str:
     if not isinstance(value, str):
         given = "missing" if value is None else kind(value)
         table.refuse(f"value is {given}, expected a string; write it in quotes")
+    _hold_length(table, value)
     control = _CONTROL.search(value)
     if control:
         table.refuse(f"value has the control character {control[0]!r} in it; take it out")
@@ -245,7 +254,7 @@ def load(name_or_path: str | Path, folder: Path | None = None) -> Profile:
 
 
 def _loaded(path: Path, folders: tuple[Path, ...]) -> Profile:
-    table = Table(path, "", _read(path))
+    table = Table(path, "", paths.read_toml(path))
     table.only("description", "extends", "requires", "measured", "flag", "env")
     return Profile(
         name=_name(path, folders),
@@ -270,7 +279,23 @@ def layers(profile: Profile, folder: Path | None = None) -> tuple[Profile, ...]:
     """
     found: dict[Path, Profile] = {}
     _visit(profile, _folders(folder), (), found)
+    _hold_size(profile, found.values())
     return tuple(found.values())
+
+
+# Linux takes 128 KiB for one variable (MAX_ARG_STRLEN, execve(2)); the caller's own come on top.
+LARGEST = 1 << 16  # characters of all flags and variables of a profile and its layers
+DEEPEST = 32  # layers above each other
+
+
+def _hold_size(profile: Profile, found: Iterable[Profile]) -> None:
+    words = (len(flag.word) + 1 for layer in found for flag in layer.flags)
+    lines = (len(one.name) + len(one.value) + 2 for layer in found for one in layer.env)
+    if (size := sum(words) + sum(lines)) > LARGEST:
+        raise UsageError(
+            f"{profile.path}: its flags and variables come to {size:,} characters, expected at "
+            f"most {LARGEST:,}; take some out"
+        )
 
 
 def _folders(folder: Path | None) -> tuple[Path, ...]:
@@ -291,6 +316,10 @@ def _visit(
         raise UsageError(f"{above[-1].path}: extends goes in a circle ({steps}); cut it once")
     if path in found:
         return
+    if len(above) > DEEPEST:
+        raise UsageError(
+            f"{above[0].path}: extends goes more than {DEEPEST} profiles deep; shorten the chain"
+        )
     for name in profile.extends:
         _visit(_parent(profile, name, folders), folders, (*above, profile), found)
     found[path] = profile
@@ -337,16 +366,3 @@ def _name(path: Path, folders: tuple[Path, ...]) -> str:
             name = path.relative_to(folder).with_suffix("").as_posix()
             return name if _first(name, folders) == path else str(path.resolve())
     return str(path.resolve())
-
-
-def _read(path: Path) -> dict[str, Any]:
-    try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
-    except tomllib.TOMLDecodeError as error:
-        problem = f"{error}".rstrip(".")
-        raise UsageError(f"{path}: not TOML: {problem}; mend that line") from None
-    except UnicodeDecodeError as error:
-        raise UsageError(f"{path}: not UTF-8 at byte {error.start}; save it as UTF-8") from None
-    except OSError as error:
-        reason = error.strerror or "unreadable"
-        raise UsageError(f"{path}: cannot be read ({reason}); check the path") from None

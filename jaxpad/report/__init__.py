@@ -33,7 +33,7 @@ if TYPE_CHECKING:
         traces_from_json as traces_from_json,
         traces_to_json as traces_to_json,
     )
-    from jaxpad.report.page import to_html as to_html, write as write
+    from jaxpad.report.page import render as render, to_html as to_html, write as write
     from jaxpad.report.redaction import redact as redact
     from jaxpad.report.terminal import Progress as Progress, summary as summary
 
@@ -44,6 +44,7 @@ _LATER = {
     "TRACES_SCHEMA": ".data",
     "from_json": ".data",
     "redact": ".redaction",
+    "render": ".page",
     "summary": ".terminal",
     "thin": ".data",
     "to_html": ".page",

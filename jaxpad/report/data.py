@@ -17,8 +17,7 @@ from jaxpad.core.results import (
     Verdict,
 )
 from jaxpad.core.text import LONGEST_S, clip, mean, plain, ratio
-from jaxpad.nvml import GpmTrace, GpuTrace, Trace
-from jaxpad.nvml.traces import TraceColumn
+from jaxpad.nvml import GpmTrace, GpuTrace, Trace, TraceColumn
 from jaxpad.report.rates import entries
 from jaxpad.report.text import Topic, headline, topics
 

@@ -305,6 +305,16 @@ def write(
     return {name: folder / name for name in contents}
 
 
+def render(report: Report, folder: Path, trace: Trace | None = None) -> Path:
+    """Write junit.xml and report.html alone, from what lies in the folder; the page's path.
+
+    Raises UsageError as `write` does.
+    """
+    contents = {"junit.xml": to_junit(report), "report.html": to_html(report, trace)}
+    replace_all(folder, contents)
+    return folder / "report.html"
+
+
 def _settled(report: Report) -> Report:
     """The report as smoke.json tells it, so that the page can be made from that again.
 

@@ -21,8 +21,7 @@ from jaxpad.core.markup import (
 )
 from jaxpad.core.results import Report, Verdict
 from jaxpad.core.text import clock, duration, mean, number, plural
-from jaxpad.nvml import GpuTrace, Trace
-from jaxpad.nvml.hardware import reasons
+from jaxpad.nvml import GpuTrace, Trace, reasons
 from jaxpad.report.rates import Program, programs
 from jaxpad.report.series import (
     Band,

@@ -20,6 +20,7 @@ from rich.console import Console
 from jaxpad import profiles, report
 from jaxpad.clusters.request import Cluster
 from jaxpad.core import bounds, paths
+from jaxpad.core.files import claimed as claimed
 from jaxpad.core.paths import SMOKE_TESTS
 from jaxpad.core.results import COUNT, UsageError
 from jaxpad.machine import devices
@@ -107,11 +108,13 @@ def smoke(options: Options, suite: Path | None = None) -> int:
     if options.dry_run:
         sys.stdout.write("\n".join(commands(plan)) + "\n")
         return 0
-    found = _run(plan, options)
+    with claimed(options.out):
+        found, unwritten = _run(plan, options)
     if options.as_json:
         json.dump(report.to_json(found), sys.stdout, indent=2)
         sys.stdout.write("\n")
-    return found.verdict.exit_code
+    sys.stderr.write(unwritten)
+    return runner.exit_code(found)
 
 
 def plan_for(options: Options, environ: Mapping[str, str], *suite: Path) -> Plan:
@@ -198,13 +201,26 @@ def commands(plan: Plan) -> Iterator[str]:
         yield shlex.join([*(["env", *settings] if settings else []), *argv])
 
 
-def _run(plan: Plan, options: Options) -> Report:
+def _run(plan: Plan, options: Options) -> tuple[Report, str]:
+    """The report, and why it lies in no folder, if that is so: its last writing failed."""
     console = Console(stderr=True)
+    written, unwritten = False, ""
 
     def write(found: Report, trace: Trace | None, last: bool) -> None:
-        """Each report so far; pictures take their time and come with the last one."""
+        """Each report so far; pictures take their time and come with the last one.
+
+        The folder may be taken away meanwhile, or the disk be full: only before anything has
+        run is that the end.
+        """
+        nonlocal written, unwritten
         traces = _tidy(trace, options) if trace else None
-        report.write(_tidy(found, options), options.out, traces, pictures=last)
+        try:
+            report.write(_tidy(found, options), options.out, traces, pictures=last)
+            written, unwritten = True, ""
+        except UsageError as error:
+            if not written:
+                raise
+            unwritten = f"jaxpad: {error}; what was found is above\n"
 
     with Progress(total=len(plan.checks), console=console) as progress:
         watcher = Watcher(
@@ -216,7 +232,7 @@ def _run(plan: Plan, options: Options) -> Report:
         )
         found = runner.run(plan, watcher)
     report.summary(found, console, options.out)  # to the user's own terminal: nothing hidden
-    return _tidy(found, options)
+    return _tidy(found, options), unwritten
 
 
 def _tidy(found: T, options: Options) -> T:

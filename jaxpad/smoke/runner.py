@@ -21,7 +21,7 @@ from jaxpad.core import bounds, host
 from jaxpad.core.bounds import Bounds
 from jaxpad.core.codec import revive, to_plain
 from jaxpad.core.files import Folder
-from jaxpad.core.lifeline import Interrupted, hold, interruptible
+from jaxpad.core.lifeline import Interrupted, exit_code as signal_code, hold, interruptible
 from jaxpad.core.results import (
     CheckResult,
     Device,
@@ -37,8 +37,7 @@ from jaxpad.core.results import (
     XlaFlags,
 )
 from jaxpad.gpus import GpuDescription
-from jaxpad.health import Finding
-from jaxpad.health.model import readings
+from jaxpad.health import Finding, readings
 from jaxpad.machine import facts as machine, facts as node
 from jaxpad.machine.devices import PLUGINS
 from jaxpad.machine.facts import Facts, Survey, relevant
@@ -286,6 +285,11 @@ def _no_jax(facts: Facts) -> str:
         return f"{facts.steered} changes what JAX does"
     cause = facts.not_started
     return f"JAX does not start here: {cause.reason}" if cause else ""
+
+
+def exit_code(report: Report) -> int:
+    """The verdict's; 128 + N for a run that signal N ended early, whatever it had found."""
+    return signal_code(report.interrupted) if report.interrupted else report.verdict.exit_code
 
 
 def run(plan: Plan, watcher: Watcher | None = None) -> Report:

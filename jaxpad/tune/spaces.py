@@ -10,7 +10,6 @@ import math
 import os
 import platform as system
 import time
-import tomllib
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -22,8 +21,7 @@ from jaxpad.core import host, paths
 from jaxpad.core.results import UsageError
 from jaxpad.machine import devices
 from jaxpad.nvml import Driver
-from jaxpad.profiles import ARCHITECTURES, did_you_mean, listed
-from jaxpad.profiles.loading import _UNSAFE
+from jaxpad.profiles import ARCHITECTURES, UNSAFE, did_you_mean, listed
 from jaxpad.profiles.model import Table, kind
 from jaxpad.tune.model import Candidate
 
@@ -90,7 +88,7 @@ def load(name_or_path: str, platform: str) -> Space:
     wrong type or one that is there twice, and for a space with nothing to choose.
     """
     path = _path(name_or_path)
-    top = Table(path, "", _read(path))
+    top = Table(path, "", paths.read_toml(path))
     top.only("description", "requires", "flags")
     required = top.table("requires")
     required.only("platform", "architecture")
@@ -124,17 +122,6 @@ def _path(name_or_path: str) -> Path:
             f"no search space is called {name_or_path!r} (a file is named by its path){hint}"
         )
     return paths.found(f"configs/tune/{name_or_path}.toml")
-
-
-def _read(path: Path) -> dict[str, Any]:
-    try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise UsageError(f"{path}: not TOML: {str(error).rstrip('.')}; mend that line") from None
-    except OSError as error:
-        raise UsageError(
-            f"{path}: cannot be read ({error.strerror or 'unreadable'}); check the path"
-        ) from None
 
 
 def _platform(required: Table, platform: str) -> str:
@@ -187,7 +174,7 @@ def _value(table: Table, name: str, type_: str, given: Any) -> str:
             f"{name} has {given!r}, {kind(given)}, expected {expected} ({type_}); mend the value"
         )
     text = str(given).lower() if isinstance(given, bool) else str(given)
-    if _UNSAFE.search(text):
+    if UNSAFE.search(text):
         table.refuse(
             f"{name} has {given!r}, expected printable ASCII with no space; mend the value"
         )

@@ -10,7 +10,6 @@ import json
 import math
 import re
 import sys
-import tomllib
 import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -18,7 +17,8 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-from jaxpad.core.paths import CONFIGS, settings, sources
+from jaxpad.core import paths
+from jaxpad.core.paths import settings, sources
 from jaxpad.core.results import UsageError
 from jaxpad.core.text import did_you_mean, listed
 
@@ -308,7 +308,7 @@ def _build(module: str, mesh: Mesh) -> Program:
     return found
 
 
-_TABLES = tomllib.loads((CONFIGS / "workloads.toml").read_text())
+_TABLES = paths.read_toml(paths.CONFIGS / "workloads.toml")
 BUILT_IN = {name: _workload(name, **table) for name, table in _TABLES.items()}
 
 
