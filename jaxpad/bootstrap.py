@@ -107,7 +107,7 @@ def prepare(packages: str) -> Path:
     stamp = folder / STAMP
     text = b"".join(file.read_bytes() for file in pins)
     wanted = f"{sys.version}\n{hashlib.sha256(text).hexdigest()}\n"
-    if stamp.is_file() and stamp.read_text() == wanted:
+    if stamp.is_file() and stamp.read_text(encoding="utf-8") == wanted:
         return python
     names = " and ".join(f"requirements/{file.name}" for file in pins)
     _note(f"making {folder.name} from {names}; the first time takes a minute or two")
@@ -116,7 +116,7 @@ def prepare(packages: str) -> Path:
     _call([str(python), "-m", "pip", "install", "--require-hashes", *words])
     if COPY.is_file():
         _add_source(folder)
-    stamp.write_text(wanted)
+    stamp.write_text(wanted, encoding="utf-8")
     return python
 
 
@@ -133,7 +133,7 @@ def _files(packages: str) -> list[Path]:
 def _add_source(folder: Path) -> None:
     """Make src/ importable, by a .pth file (https://docs.python.org/3/library/site.html)."""
     site = next(folder.glob("lib/python3.*/site-packages"))
-    (site / "project.pth").write_text(f"{HOME / 'src'}\n")
+    (site / "project.pth").write_text(f"{HOME / 'src'}\n", encoding="utf-8")
 
 
 def lacking(task: str) -> list[str]:

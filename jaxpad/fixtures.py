@@ -45,7 +45,7 @@ def survey(facts: Facts) -> Survey:
     """What the driver said of the node before the checks."""
     if facts.folder is None:  # pytest by hand
         return node.look(os.environ)
-    return node.survey_from_json((Path(facts.folder) / "survey.json").read_text())
+    return node.survey_from_json((Path(facts.folder) / "survey.json").read_text(encoding="utf-8"))
 
 
 @pytest.fixture(scope="session")

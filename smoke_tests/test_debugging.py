@@ -59,7 +59,7 @@ def open_terminal() -> tuple[int, int]:
 def drive_jdb(folder: Path, *commands: str) -> tuple[list[str], int]:
     """What PROGRAM printed after each command given to its debugger, and its exit status."""
     program = folder / "program.py"
-    program.write_text(PROGRAM)
+    program.write_text(PROGRAM, encoding="utf-8")
     ours, child_side = open_terminal()
     deadline = checks.Deadline()
     # Not pexpect.spawn: it forks, which a process that already runs JAX's threads must not do.

@@ -62,7 +62,7 @@ def run_cache_user(folder: Path, deadline: checks.Deadline, *factors: str) -> li
     except subprocess.TimeoutExpired as error:
         raise checks.late("a process that compiles", checks.CHILD_S) from error
     assert child.returncode == 0, child.stderr
-    told: list[object] = json.loads(answer.read_text())
+    told: list[object] = json.loads(answer.read_text(encoding="utf-8"))
     return told
 
 

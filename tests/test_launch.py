@@ -134,7 +134,7 @@ def test_ca_bundle_is_mounted(jaxpad: Jaxpad, tmp_path: Path) -> None:
     [
         (("--ipc-host", "--shm-size", "1g"), "leave out --shm-size"),
         (("--mount", "nowhere"), "there is no such folder"),
-        (("--ca-bundle", "nowhere"), "cannot be read"),
+        (("--ca-bundle", "nowhere"), "is not a file that can be read"),
         (("--gpus", "0,,1"), "a list such as 0,1"),
         (("--gpus", "foo"), "a list such as 0,1"),
         (("--jupyter", "--", "bash"), "leave out the command"),

@@ -113,7 +113,7 @@ def argv(file: Path, service: Sequence[str]) -> list[str]:
 def _round(group: Sequence[Pin], service: Sequence[str]) -> Answer:
     with Folder("audit") as folder:
         file = folder / "requirements.txt"
-        file.write_text("".join(map(_line, group)))
+        file.write_text("".join(map(_line, group)), encoding="utf-8")
         environ = paths.importable(os.environ)
         done = child.run(argv(file, service), environ=environ, limit_s=_LIMIT_S)
     try:
@@ -169,7 +169,7 @@ def read_exceptions(file: Path) -> tuple[Allowed, ...]:
     if not file.exists():
         return ()
     try:
-        found = tomllib.loads(file.read_text())
+        found = tomllib.loads(file.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise UsageError(f"{file} cannot be read as TOML: {error}; mend it") from error
     tables = found.pop("allow", [])

@@ -161,7 +161,7 @@ def tables(home: Path) -> dict[str, Callable[[], str]]:
         "highlights": lambda: measured_table(home / "benchmarks" / "results.json", HIGHLIGHTS),
         "commands": command_table,
         "options": command_reference,
-        "run": lambda: f"```text\n{(home / RUN).read_text().strip()}\n```\n",
+        "run": lambda: f"```text\n{(home / RUN).read_text(encoding='utf-8').strip()}\n```\n",
         "builds": lambda: matrix_tables.builds(matrix.read()),
         "gpus": matrix_tables.architectures,
         "licences": lambda: licences.table(home),
@@ -198,7 +198,9 @@ def checks_table(folder: Path) -> str:
     lines = []
     checks = collection.collect(folder)
     for file in sorted({check.file for check in checks}):
-        topic = (ast.get_docstring(ast.parse(file.read_text())) or file.stem).splitlines()[0]
+        topic = (
+            ast.get_docstring(ast.parse(file.read_text(encoding="utf-8"))) or file.stem
+        ).splitlines()[0]
         lines += [
             "",
             f"**{file.stem.removeprefix('test_')}**: {topic.partition(': ')[2] or topic}",
@@ -214,7 +216,10 @@ def checks_table(folder: Path) -> str:
 def packages_table(folder: Path) -> str:
     """Every package of the toolkit and the first line of its docstring."""
     found = sorted(file for file in folder.glob("*/__init__.py"))
-    told = ((f.parent.name, ast.get_docstring(ast.parse(f.read_text())) or "") for f in found)
+    told = (
+        (f.parent.name, ast.get_docstring(ast.parse(f.read_text(encoding="utf-8"))) or "")
+        for f in found
+    )
     lines = [f"| `{name}` | {text.partition(chr(10))[0]} |" for name, text in told]
     return "\n".join(["| package | what it is |", "| --- | --- |", *lines]) + "\n"
 
@@ -230,7 +235,7 @@ def profiles_table() -> str:
 
 def measured_table(results: Path, only: Collection[str] = ()) -> str:
     """What the benchmarks measured last, with the command of each: all, or those of `only`."""
-    found = json.loads(results.read_text())
+    found = json.loads(results.read_text(encoding="utf-8"))
     rows = [row for row in found["rows"] if not only or row["name"] in only]
     lines = [f"| {row['what']} | {row['value']} | `{row['command']}` |" for row in rows]
     head = ["| what | measured | command |", "| --- | --- | --- |"]
@@ -258,13 +263,13 @@ def docs(home: Path, *, check: bool, pictures: bool = False, record: bool = Fals
 
 def renew(home: Path, *, check: bool) -> list[Path]:
     """Renew every page, picture and manifest, or with `check` only say which are out of date."""
-    fresh = {page: renewed(page.read_text(), tables(home)) for page in pages(home)}
+    fresh = {page: renewed(page.read_text(encoding="utf-8"), tables(home)) for page in pages(home)}
     fresh |= {file: draw() for file, draw in {**pictures(home), **manifests(home)}.items()}
     stale = [file for file, text in fresh.items() if not _holds(file, text)]
     for file in () if check else stale:
-        file.write_text(fresh[file])
+        file.write_text(fresh[file], encoding="utf-8")
     return stale
 
 
 def _holds(file: Path, text: str) -> bool:
-    return file.exists() and file.read_text() == text
+    return file.exists() and file.read_text(encoding="utf-8") == text

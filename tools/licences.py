@@ -62,7 +62,7 @@ def rounds(pins: Iterable[Pin]) -> tuple[tuple[Pin, ...], ...]:
 
 
 def _lines(file: Path) -> Iterator[tuple[str, str, list[str]]]:
-    for line in file.read_text().replace("\\\n", " ").splitlines():
+    for line in file.read_text(encoding="utf-8").replace("\\\n", " ").splitlines():
         if not line.strip() or line.lstrip().startswith("#"):
             continue
         pin = _PIN.match(line)
@@ -95,7 +95,7 @@ def stated(expression: str | None, classifiers: Sequence[str], free: str | None)
 
 def read(file: Path) -> dict[str, str]:
     """Licence by `name==version`."""
-    found: dict[str, str] = tomllib.loads(file.read_text())["licences"]
+    found: dict[str, str] = tomllib.loads(file.read_text(encoding="utf-8"))["licences"]
     return found
 
 

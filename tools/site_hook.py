@@ -59,4 +59,4 @@ def on_post_build(*, config: Any, **_: Any) -> None:
     first = Path(config.site_dir, "start", "index.html")
     if not first.is_file():
         raise FileNotFoundError(f"{first}: the site begins with docs/start.md, which is not there")
-    Path(config.site_dir, "index.html").write_text(ROOT)
+    Path(config.site_dir, "index.html").write_text(ROOT, encoding="utf-8")

@@ -66,8 +66,9 @@ def _require(options: LaunchOptions) -> None:
         raise UsageError("--ipc-host shares the host's /dev/shm: leave out --shm-size")
     if options.mount and not Path(options.mount).is_dir():
         raise UsageError(f"--mount {options.mount}: there is no such folder")
-    if options.ca_bundle and not os.access(options.ca_bundle, os.R_OK):
-        raise UsageError(f"--ca-bundle {options.ca_bundle} cannot be read")
+    bundle = Path(options.ca_bundle)
+    if options.ca_bundle and not (bundle.is_file() and os.access(bundle, os.R_OK)):
+        raise UsageError(f"--ca-bundle {bundle} is not a file that can be read; give another")
     if options.port and not options.jupyter:
         raise UsageError(f"--port {options.port} is for --jupyter: add it, or leave the port out")
     if options.jupyter and options.command:
@@ -141,7 +142,7 @@ def _token_file() -> Iterator[Path]:
     with Folder() as folder:
         file = folder / "token"
         file.touch(mode=0o600)
-        file.write_text(secrets.token_urlsafe(32))
+        file.write_text(secrets.token_urlsafe(32), encoding="utf-8")
         yield file
 
 
@@ -157,7 +158,7 @@ def _announce(ended: threading.Event, address: str, file: Path) -> None:
     while time.monotonic() < deadline and not ended.wait(0.3):
         with contextlib.suppress(OSError):
             urllib.request.urlopen(f"{address}/api", timeout=2).close()  # noqa: S310 - loopback
-            say(f"\nJupyterLab: {address}/lab?token={file.read_text()}\n")
+            say(f"\nJupyterLab: {address}/lab?token={file.read_text(encoding='utf-8')}\n")
             return
 
 

@@ -58,8 +58,11 @@ def _bounds(text: str, file: Path) -> list[str]:
 
 def _read() -> int:
     """From a log on stdin to the text in it."""
+    log = sys.stdin.buffer.read(BOUND + 1)
     try:
-        sys.stdout.write(unpack(sys.stdin.buffer.read().decode(errors="replace")))
+        if len(log) > BOUND:
+            raise Lost(f"the log on stdin is larger than {BOUND >> 20} MiB")
+        sys.stdout.write(unpack(log.decode(errors="replace")))
     except Lost as lost:
         say(f"jaxpad: {lost}")
         return Verdict.INCONCLUSIVE.exit_code

@@ -6,6 +6,7 @@ verdict. Light: `jaxpad --help` starts with this.
 
 from __future__ import annotations
 
+import codecs
 import errno
 import io
 import os
@@ -37,12 +38,25 @@ class _Sink(io.FileIO):
         return memoryview(data).nbytes  # type: ignore[arg-type]
 
 
+_ERRORS = "jaxpad"  # our own way with what an encoding lacks
+
+
+def _as_bytes(error: UnicodeError) -> tuple[bytes, int]:
+    """Bytes of a file's name that are no text as they were; `?` for all else."""
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    lacking = map(ord, error.object[error.start : error.end])
+    told = (bytes([one - 0xDC00]) if 0xDC80 <= one <= 0xDCFF else b"?" for one in lacking)
+    return b"".join(told), error.end
+
+
 def own_streams() -> None:
     """Put streams in place of Python's own that end no command.
 
     A pipe and a file get UTF-8 whatever the locale. A terminal gets its own encoding, with `?`
     for what that lacks.
     """
+    codecs.register_error(_ERRORS, _as_bytes)
     _open_closed()
     sys.stdin = sys.stdin or open(0, encoding="utf-8", closefd=False)  # noqa: SIM115
     for number, name in ((1, "stdout"), (2, "stderr")):
@@ -65,7 +79,7 @@ def _stream(number: int, before: TextIO | None) -> TextIO:
     return io.TextIOWrapper(
         io.BufferedWriter(_Sink(number)),
         encoding=encoding,
-        errors="replace",
+        errors=_ERRORS,
         line_buffering=terminal or number == 2,
     )
 

@@ -74,7 +74,7 @@ def _require_cuda(options: Options, home: Path) -> None:
     """A project keeps the pins, or the base, of the CUDA that it chose."""
     stage = f" AS toolbox-cuda{options.major}\n"
     pins = home / f"requirements/jax-cuda{options.major}.txt"
-    there = stage in (home / DOCKERFILE).read_text()
+    there = stage in (home / DOCKERFILE).read_text(encoding="utf-8")
     if not (pins.is_file() if options.base == "wheels" else there):
         lacks = pins.relative_to(home) if options.base == "wheels" else "a base for it"
         raise UsageError(
@@ -85,7 +85,7 @@ def _require_cuda(options: Options, home: Path) -> None:
 
 def _bases(home: Path) -> tuple[str, ...]:
     """Those that the Dockerfile has: a project keeps the one that it chose."""
-    text = (home / DOCKERFILE).read_text()
+    text = (home / DOCKERFILE).read_text(encoding="utf-8")
     return tuple(base for base in CUDA if f" AS base-{base}\n" in text)
 
 
@@ -95,9 +95,14 @@ def _among(name: str, value: str, known: tuple[str, ...]) -> None:
         raise UsageError(f"--{name} {value!r} is not known{hint}")
 
 
+_BUNDLE = 16 << 20  # bytes that are looked at; Debian's has 0.2 MB
+
+
 def _holds_certificates(bundle: Path) -> bool:
+    """A plain file, or a link to one as Fedora has it, with certificates in its beginning."""
     try:
-        return "BEGIN CERTIFICATE" in bundle.read_text(errors="replace")
+        with bundle.open("rb") if bundle.is_file() else io.BytesIO() as file:
+            return b"BEGIN CERTIFICATE" in file.read(_BUNDLE)
     except OSError:
         return False
 
@@ -127,7 +132,7 @@ def labels(options: Options, versions: Mapping[str, str], home: Path) -> dict[st
 
 def base_name(options: Options, home: Path) -> str:
     """The image that the Dockerfile's base is from."""
-    found: list[tuple[str, str]] = _FROM.findall((home / DOCKERFILE).read_text())
+    found: list[tuple[str, str]] = _FROM.findall((home / DOCKERFILE).read_text(encoding="utf-8"))
     stages = {stage: image for image, stage in found}
     return stages["debian" if options.base == "wheels" else f"toolbox-cuda{options.major}"]
 
@@ -139,7 +144,9 @@ def pinned(options: Options, home: Path) -> dict[str, str]:
     CPU's are near enough for a dry run.
     """
     of_base = home / f"requirements/jax-cuda{options.major}.txt"
-    text = (of_base if of_base.is_file() else home / "requirements/cpu.txt").read_text()
+    text = (of_base if of_base.is_file() else home / "requirements/cpu.txt").read_text(
+        encoding="utf-8"
+    )
     pins = re.findall(r"^(jax|jaxlib)==(\S+)", text, re.MULTILINE)
     return dict(pins)  # the newest comes last
 
@@ -360,7 +367,9 @@ def _run(step: Step, options: Options, home: Path) -> bool:
 
 def _follow(step: Step, home: Path) -> tuple[int, str]:
     """The exit code and the last lines of the output, which is passed on as it comes."""
-    dockerfile = (home / DOCKERFILE).read_text() + step.appended if step.appended else ""
+    dockerfile = (
+        (home / DOCKERFILE).read_text(encoding="utf-8") + step.appended if step.appended else ""
+    )
     tail: deque[str] = deque(maxlen=_TAIL)
     pipe = child.PIPE
     with child.start(

@@ -40,7 +40,7 @@ def prove(base: str, cuda: str, environ: Mapping[str, str], share: Path = SHARE)
     share.mkdir(parents=True, exist_ok=True)
     profiles.write(share / "profiles", version)
     described = describe(base, cuda, environ)
-    (share / "image.json").write_text(json.dumps(described, indent=1) + "\n")
+    (share / "image.json").write_text(json.dumps(described, indent=1) + "\n", encoding="utf-8")
     sys.stdout.write(f"proven: {described}\n")
 
 

@@ -53,7 +53,7 @@ def _nvidia_display(device: Path) -> str | None:
 
 def _text(path: Path) -> str:
     try:
-        return path.read_text().strip()
+        return path.read_text(encoding="utf-8").strip()
     except OSError:
         return ""
 
@@ -91,8 +91,8 @@ def container(root: Path = Path("/")) -> str | None:
 def image(described: Path = Path("/usr/local/share/jaxpad/image.json")) -> str:
     """The jaxpad image this runs in, in words."""
     try:
-        told = json.loads(described.read_text())
-    except (OSError, ValueError):
+        told = dict(json.loads(described.read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError, RecursionError):
         return "not a jaxpad image"
     base, cuda, profile = (told.get(key, "unknown") for key in ("base", "cuda", "profile"))
     return f"jaxpad {told.get('jaxpad')} on {base}, CUDA {cuda}, profile {profile}"

@@ -11,6 +11,7 @@ from __future__ import annotations
 import functools
 import importlib.util
 import os
+import re
 import stat
 import tomllib
 from collections.abc import Iterable, Mapping
@@ -173,7 +174,9 @@ def _home_folder() -> Path:
 
 # TOML files, whoever wrote them.
 
-LARGEST_TOML = 1 << 20  # bytes; the largest shipped one has 0.05 MB
+LARGEST_TOML = 1 << 18  # bytes; the largest shipped one has 25 kB
+_PARTS = 64  # of a dotted key: tomllib's time grows with their square
+_NO_DOT_OF_A_KEY = re.compile(r"""\"[^"]*\"|'[^']*'|\d\.\d""")
 
 
 def read_toml(path: Path) -> dict[str, Any]:
@@ -186,7 +189,7 @@ def read_toml(path: Path) -> dict[str, Any]:
     """
     try:
         data = files.read_plain(path, LARGEST_TOML, follow=_in_a_root(path))
-        return tomllib.loads(data.decode("utf-8"))
+        return tomllib.loads(_shallow(data.decode("utf-8")))
     except OSError as error:
         why = error.strerror or "unreadable"
         raise UsageError(f"{path}: cannot be read ({why}); check the path") from None
@@ -197,6 +200,14 @@ def read_toml(path: Path) -> dict[str, Any]:
     except ValueError as error:  # also a number of thousands of digits
         problem = f"{error}".rstrip(".")[:300]
         raise UsageError(f"{path}: not TOML: {problem}; mend that line") from None
+
+
+def _shallow(text: str) -> str:
+    """The text; RecursionError for keys of more parts than anybody nests."""
+    many = (line for line in text.splitlines() if line.count(".") > _PARTS)
+    if any(_NO_DOT_OF_A_KEY.sub("", line).count(".") > _PARTS for line in many):
+        raise RecursionError
+    return text
 
 
 def _in_a_root(path: Path) -> bool:

@@ -175,7 +175,7 @@ def _client(host: Host) -> str:
     """What docker's client gives to containers and builds. Raises ValueError for bad JSON."""
     folder = host.environ.get("DOCKER_CONFIG") or f"{host.environ.get('HOME', '')}/.docker"
     try:
-        config: Any = json.loads(Path(folder, "config.json").read_text())
+        config: Any = json.loads(Path(folder, "config.json").read_text(encoding="utf-8"))
     except OSError:
         return "none"
     settings = (config.get("proxies") or {}).get("default") or {}

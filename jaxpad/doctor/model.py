@@ -197,7 +197,7 @@ class Host:
     def text(self, path: str) -> str:
         """The file at `path`, which is relative to the root; empty if it cannot be read."""
         try:
-            return (self.root / path).read_text(errors="replace")
+            return (self.root / path).read_text(errors="replace", encoding="utf-8")
         except OSError:
             return ""
 

@@ -57,7 +57,7 @@ def _files(folder: Path) -> list[Path]:
 
 def _spec(file: Path) -> Spec | None:
     try:
-        text = file.read_text()
+        text = file.read_text(encoding="utf-8")
         kind, nodes, mounts = _json(text) if file.suffix == ".json" else _yaml(text)
     except OSError as error:
         return Spec(file, problem=error.strerror or str(error))

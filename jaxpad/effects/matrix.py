@@ -127,13 +127,12 @@ def read(file: Path | None = None) -> Matrix:
 
     Raises UsageError for a file that holds something else.
     """
-    file = file or kept()
+    named, file = file is not None, file or kept()
     try:
-        plain = json.loads(file.read_text(encoding="utf-8"))
-        return _matrix(plain)
+        return _matrix(json.loads(files.read_plain(file, follow=not named).decode("utf-8")))
     except FileNotFoundError:
         return Matrix()
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
         raise UsageError(
             f"{file} holds no matrix of this jaxpad ({type(error).__name__}); give another file, "
             f"or move it away and run `{COMMAND}`"

@@ -205,7 +205,7 @@ def for_check() -> Facts:
     """The facts for a check: the runner's, or gathered here when pytest is run by hand."""
     written = os.environ.get(FACTS)
     if written:
-        return from_json(Path(written).read_text())
+        return from_json(Path(written).read_text(encoding="utf-8"))
     facts = gather("auto", os.environ)
     return start_jax(facts, os.environ | devices.jax_platforms(facts.expected))
 

@@ -30,6 +30,7 @@ _RECORD = re.compile(r"\d+,\d+,(\d+),[^;]*;")  # /dev/kmsg: priority, number, mi
 _CLOCK = re.compile(r"\[ *(\d+\.\d+)\] ")  # as dmesg and the journal print it
 _READ_ALL, _SIZE = 3, 10  # syslog(2), SYSLOG_ACTION_READ_ALL and _SIZE_BUFFER
 _CHUNK = 1 << 16  # longer than any one record
+_MOST = 64 << 20  # bytes that are read; the kernel's own buffer is 16 MiB at most, a file may grow
 _SPLIT = 6  # lines that the driver spreads one sentence over, at most
 
 # Lines without an Xid, by what they mean. The first group is the device, where they name it.
@@ -143,9 +144,9 @@ def _records(kmsg: Path) -> str:
 
 def _chunks(kmsg: Path) -> Iterator[bytes]:
     """The device gives one record a read, and then no more; a file gives its end."""
-    log = os.open(kmsg, os.O_RDONLY | os.O_NONBLOCK)
+    log, left = os.open(kmsg, os.O_RDONLY | os.O_NONBLOCK), _MOST
     try:
-        while True:
+        while left > 0:
             try:
                 chunk = os.read(log, _CHUNK)
             except BlockingIOError:
@@ -154,6 +155,7 @@ def _chunks(kmsg: Path) -> Iterator[bytes]:
                 continue
             if not chunk:
                 return
+            left -= len(chunk)
             yield chunk
     finally:
         os.close(log)
@@ -253,7 +255,9 @@ def _port(port: Path) -> Port:
 
 def _interface_up(adapter: Path) -> bool:
     """Whether somebody has switched it on: IFF_UP, the lowest bit of the flags."""
-    flags = [int(file.read_text(), 16) for file in adapter.glob("device/net/*/flags")]
+    flags = [
+        int(file.read_text(encoding="utf-8"), 16) for file in adapter.glob("device/net/*/flags")
+    ]
     if not flags:
         raise FileNotFoundError(f"{adapter} shows no interface")
     return any(each & 1 for each in flags)

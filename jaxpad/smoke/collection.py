@@ -54,7 +54,7 @@ def collect(*folders: Path) -> tuple[Check, ...]:
 
 def _checks(file: Path) -> list[Check]:
     try:
-        tree = ast.parse(file.read_text(), filename=str(file))
+        tree = ast.parse(file.read_text(encoding="utf-8"), filename=str(file))
     except (OSError, SyntaxError) as error:
         raise UsageError(
             f"cannot read the check file {file}: {error}; mend or remove it"

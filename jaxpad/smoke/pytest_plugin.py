@@ -26,7 +26,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 class _Recorder:
     def __init__(self, descriptor: int) -> None:
-        self._pipe = os.fdopen(descriptor, "w", buffering=1)
+        self._pipe = os.fdopen(descriptor, "w", buffering=1, encoding="utf-8")
         os.set_inheritable(descriptor, False)
 
     def _send(self, event: str, **fields: Any) -> None:

@@ -66,9 +66,9 @@ class Filed:
 
     def leave(self, folder: Path, trace: Trace | None) -> None:
         """Write down what the next check file may want to judge."""
-        (folder / RATES).write_text(json.dumps(to_plain(self.rates)))
+        (folder / RATES).write_text(json.dumps(to_plain(self.rates)), encoding="utf-8")
         if trace is not None:
-            (folder / TRACE).write_text(json.dumps(to_plain(trace)))
+            (folder / TRACE).write_text(json.dumps(to_plain(trace)), encoding="utf-8")
 
     def since(self, begun: float) -> tuple[tuple[Rate, ...], tuple[Judgement, ...]]:
         """All of it, with times in seconds after `begun`."""
@@ -85,14 +85,16 @@ def _filed_since(rate: Rate, begun: float) -> Rate:
 def rates(folder: Path) -> tuple[Rate, ...]:
     """The rates that `leave` wrote; none where nothing was measured yet."""
     file = folder / RATES
-    plain = json.loads(file.read_text()) if file.exists() else []
+    plain = json.loads(file.read_text(encoding="utf-8")) if file.exists() else []
     return tuple(revive(Rate, each, "rate") for each in plain)
 
 
 def trace(folder: Path) -> Trace | None:
     """The trace that `leave` wrote, up to the beginning of this check file."""
     file = folder / TRACE
-    return revive(Trace, json.loads(file.read_text()), "trace") if file.exists() else None
+    if not file.exists():
+        return None
+    return revive(Trace, json.loads(file.read_text(encoding="utf-8")), "trace")
 
 
 # Wait until the GPUs are at rest before they are timed: each begins as cool as the next run.
@@ -343,7 +345,7 @@ class _Run:
         self._facts = facts
         self._watcher.expected(facts.expected)
         self._survey = node.look(plan.environ, plan.roots, names=plan.names)
-        (folder / SURVEY).write_text(self._survey.to_json())
+        (folder / SURVEY).write_text(self._survey.to_json(), encoding="utf-8")
         with watched(self._survey) as self._sampler:
             self._ask(facts, folder)
 
@@ -352,7 +354,7 @@ class _Run:
         environ = child.for_jax(self._plan.environ, facts)
         self._facts = facts = machine.start_jax(facts, environ)
         written = folder / "facts.json"
-        written.write_text(facts.to_json())
+        written.write_text(facts.to_json(), encoding="utf-8")
         for file, checks in groupby(self._plan.checks, key=lambda check: check.file):
             ready = child.for_file(environ, written, file, self._plan.allow)
             if self._sampler and file.name == child.THROUGHPUT:

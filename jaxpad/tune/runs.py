@@ -242,7 +242,7 @@ class Target:
 def require_free(target: Target) -> None:
     """Raises UsageError where the file is there and is not this study's own."""
     try:
-        first = target.path.read_text(encoding="utf-8").partition("\n")[0]
+        first = files.read_plain(target.path).decode("utf-8").partition("\n")[0]
     except FileNotFoundError:
         return
     except (OSError, UnicodeDecodeError):

@@ -246,7 +246,7 @@ def disturbed(gained: Counters, waiting: float) -> str:
 def _machine() -> tuple[float, float]:
     """User, nice, system, irq and softirq time, and stolen time."""
     with contextlib.suppress(OSError, ValueError):
-        with Path("/proc/stat").open() as stat:
+        with Path("/proc/stat").open(encoding="utf-8") as stat:
             user, nice, system, _, _, irq, soft, stolen = map(int, stat.readline().split()[1:9])
         return (user + nice + system + irq + soft) / _TICK, stolen / _TICK
     return 0.0, 0.0
@@ -258,7 +258,7 @@ def _waiting() -> float:
 
 def _waited(file: Path) -> float:
     with contextlib.suppress(OSError, ValueError, IndexError):  # a thread that has ended
-        return int(file.read_text().split()[1]) / 1e9
+        return int(file.read_text(encoding="utf-8").split()[1]) / 1e9
     return 0.0
 
 
@@ -267,7 +267,7 @@ def _throttled() -> float:
     total = 0
     for file in files:
         with contextlib.suppress(OSError, ValueError):
-            total += int(file.read_text())
+            total += int(file.read_text(encoding="utf-8"))
     return total
 
 

@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import errno
 import fcntl
 import hashlib
 import json
 import os
+import stat
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import IO, Any
@@ -145,7 +147,7 @@ def opened(folder: Path, key: Mapping[str, str]) -> Iterator[Study]:
 def _locked(path: Path) -> Iterator[IO[str]]:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        file = path.open("a+", encoding="utf-8")
+        file = os.fdopen(_plain(path), "a+", encoding="utf-8")
     except OSError as error:
         raise UsageError(
             f"{path}: cannot be written ({error.strerror}); give another --out"
@@ -160,19 +162,33 @@ def _locked(path: Path) -> Iterator[IO[str]]:
         yield file
 
 
+LARGEST = 256 << 20  # bytes; a line is under 1 kB, and a space has at most some thousand programs
+
+
+def _plain(path: Path) -> int:
+    """Open what is a plain file, or is not there yet. Raises OSError for all else."""
+    more = os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+    handle = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT | more, 0o666)
+    found = os.fstat(handle)
+    if stat.S_ISREG(found.st_mode) and found.st_size <= LARGEST:
+        return handle
+    os.close(handle)
+    raise OSError(errno.EINVAL, "not a plain file, or larger than a study can be")
+
+
 def _whole(line: str) -> bool:
     if not line.endswith("\n"):
         return False
     try:
         return isinstance(json.loads(line), dict)
-    except ValueError:
+    except (ValueError, RecursionError):
         return False
 
 
 def _parsed(path: Path, line: str) -> dict[str, Any]:
     try:
         found = json.loads(line)
-    except ValueError:
+    except (ValueError, RecursionError):
         found = None
     if not isinstance(found, dict):
         raise UsageError(f"{path}: no study of profile.tune; give another --out")

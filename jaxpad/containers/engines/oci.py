@@ -177,7 +177,7 @@ def _unreachable(program: str, words: str) -> str:
 
 def _daemon() -> str:
     try:
-        return _DOCKER_PID.read_text().strip()
+        return _DOCKER_PID.read_text(encoding="utf-8").strip()
     except OSError:
         return ""
 
@@ -188,7 +188,7 @@ def _raises_limits(process: str) -> bool:
     Without it, as inside many containers and sandboxes, runc refuses a limit above its own.
     """
     try:
-        status = Path("/proc", process, "status").read_text()
+        status = Path("/proc", process, "status").read_text(encoding="utf-8")
     except OSError:
         return True
     found = re.search(r"^CapEff:\s*([0-9a-f]+)$", status, re.MULTILINE)
