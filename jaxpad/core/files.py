@@ -275,7 +275,7 @@ def write_textfile(content: str, file: Path) -> str:
 
 _ENDING = ".live"  # marks a folder as one of these
 _NAME = re.compile(r"jaxpad-([a-z]+-)?[a-z0-9_]{8}\.live")  # with what `mkdtemp` makes up
-_YOUNG_S = 60.0  # between its making and its lock a folder belongs to somebody
+_YOUNG_S = 2.0  # between its making and its lock a folder belongs to somebody
 
 
 class Folder:

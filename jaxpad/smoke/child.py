@@ -357,7 +357,11 @@ def for_file(
     Plugins and options the user's environment would add could change what is tested. So would
     the `allowed` variables: our checks judge JAX without them, the project's have them.
     """
-    added = {FACTS: str(facts), "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
+    added = {
+        FACTS: str(facts),
+        "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",
+        "PYTEST_DEBUG_TEMPROOT": str(facts.parent),  # of tmp_path: it goes with the run's folder
+    }
     if file.name != THROUGHPUT:
         added["XLA_PYTHON_CLIENT_PREALLOCATE"] = environ.get(
             "XLA_PYTHON_CLIENT_PREALLOCATE", "false"
