@@ -37,7 +37,7 @@ def test_load_all_parts(write: Write) -> None:
     text = HEAD + 'extends = ["base"]\n[requires]\narchitecture = ["ada"]\nworkload = ["tp"]\n'
     text += (
         flag(more='jaxlib = ">=0.8"')
-        + "[env]\nA_B = { value = 'x y', "
+        + "[env]\nNCCL_AB = { value = 'x y', "
         + ("why = 'w', source = 'https://example.org' }\n")
     )
     profile = profiles.load(write(text))
@@ -46,7 +46,7 @@ def test_load_all_parts(write: Write) -> None:
     assert profile.flags == (
         profiles.Flag("xla_a", "1", "w", "https://example.org/a", jaxlib=">=0.8"),
     )
-    assert profile.env == (profiles.EnvVar("A_B", "x y", "w", "https://example.org"),)
+    assert profile.env == (profiles.EnvVar("NCCL_AB", "x y", "w", "https://example.org"),)
 
 
 @pytest.mark.parametrize(

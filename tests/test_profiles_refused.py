@@ -77,15 +77,18 @@ REFUSED = [
         "xla_a is there twice, and jaxlib 0.8 would take both",
     ),
     (HEAD + "[env]\na = 1\n", "[env]: 'a' is no variable's name, expected A-Z, 0-9 and _"),
-    (HEAD + "[env]\nA = '1'\n", "[env]: A is a string, expected { value = …, why = …"),
+    (HEAD + "[env]\nNCCL_A = '1'\n", "[env]: NCCL_A is a string, expected { value = …, why = …"),
     (
-        HEAD + "[env]\nA = { value = 1, why = 'w', source = 'https://example.org' }\n",
-        "[env] A: value is a whole number, expected a string; write it in quotes",
+        HEAD + "[env]\nNCCL_A = { value = 1, why = 'w', source = 'https://example.org' }\n",
+        "[env] NCCL_A: value is a whole number, expected a string; write it in quotes",
     ),
-    (HEAD + "[env]\nA = { value = '1', source = 'https://e.org' }\n", "[env] A: why is missing"),
     (
-        HEAD + '[env]\nA = { value = "a\\nb", why = "w", source = "https://example.org" }\n',
-        "[env] A: value has the control character '\\n' in it",
+        HEAD + "[env]\nNCCL_A = { value = '1', source = 'https://e.org' }\n",
+        "[env] NCCL_A: why is missing",
+    ),
+    (
+        HEAD + '[env]\nNCCL_A = { value = "a\\nb", why = "w", source = "https://e.org" }\n',
+        "[env] NCCL_A: value has the control character '\\n' in it",
     ),
     *(
         (HEAD + f"[env]\n{name} = {{}}\n", f"[env]: {name} may not be set by a profile")
@@ -96,6 +99,26 @@ REFUSED = [
             "LD_PRELOAD",
             "PYTHONPATH",
             "PATH",
+            "PJRT_NAMES_AND_LIBRARY_PATHS",
+            "CUDA_INJECTION64_PATH",
+            "NCCL_NET_PLUGIN",
+            "NCCL_TUNER_PLUGIN",
+            "NCCL_CONF_FILE",
+            "NCCL_COMM_ID",
+            "GCONV_PATH",
+            "PYTEST_PLUGINS",
+            "PYTEST_ADDOPTS",
+            "PIP_INDEX_URL",
+            "GIT_SSH_COMMAND",
+            "JAX_PLATFORMS",
+            "JAX_COMPILATION_CACHE_DIR",
+            "JAX_DUMP_IR_TO",
+            "TF_XLA_FLAGS",
+            "UCX_MODULE_DIR",
+            "NVSHMEM_BOOTSTRAP_PLUGIN",
+            "OMP_TOOL_LIBRARIES",
+            "CUDA_VISIBLE_DEVICES",
+            "HTTPS_PROXY",
         )
     ),
 ]
@@ -128,3 +151,23 @@ def test_load_no_name() -> None:
         profiles.load("bas")
     with pytest.raises(UsageError, match=r"there are base, debug, .* and tp$"):
         profiles.load("zzzz")
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "JAX_OPTIMIZATION_LEVEL",
+        "XLA_PYTHON_CLIENT_MEM_FRACTION",
+        "TF_GPU_ALLOCATOR",
+        "NCCL_PROTO",
+        "NCCL_TOPO_FILE",
+        "UCX_TLS",
+        "CUDA_DEVICE_MAX_CONNECTIONS",
+        "OMP_NUM_THREADS",
+    ],
+)
+def test_what_tunes_may_be_set(tmp_path: Path, name: str) -> None:
+    path = tmp_path / "mine.toml"
+    entry = '{ value = "1", why = "w", source = "https://example.org" }'
+    path.write_text(HEAD + f"[env]\n{name} = {entry}\n", encoding="utf-8")
+    assert [one.name for one in profiles.load(path).env] == [name]

@@ -83,11 +83,12 @@ def test_layers_append(tmp_path: Path) -> None:
 
 def test_environment_layers(tmp_path: Path) -> None:
     entry = "{{ value = '{}', why = 'w', source = 'https://e.org' }}"
-    low = f'description = "d"\n[env]\nA = {entry.format(1)}\nB = {entry.format(2)}\n'
+    low = f'description = "d"\n[env]\nUCX_A = {entry.format(1)}\nUCX_B = {entry.format(2)}\n'
     (tmp_path / "low.toml").write_text(low)
-    top = f'description = "d"\nextends = ["low"]\n[env]\nB = {entry.format(3)}\n'
+    top = f'description = "d"\nextends = ["low"]\n[env]\nUCX_B = {entry.format(3)}\n'
     (tmp_path / "top.toml").write_text(top)
-    assert profiles.environment(profiles.load(tmp_path / "top.toml")) == {"A": "1", "B": "3"}
+    found = profiles.environment(profiles.load(tmp_path / "top.toml"))
+    assert found == {"UCX_A": "1", "UCX_B": "3"}
 
 
 def test_none_is_empty() -> None:

@@ -23,6 +23,7 @@ from jaxpad.commands.options import Option, declared
 from jaxpad.commands.parser import options_of
 from jaxpad.core.paths import HOME
 from jaxpad.effects import matrix
+from jaxpad.profiles.model import ALLOWED, REFUSED
 from jaxpad.smoke import collection
 from tools import architecture, licences, matrix_picture, matrix_tables
 from tools.commands import COMMANDS as CHECKOUTS_OWN
@@ -157,6 +158,7 @@ def tables(home: Path) -> dict[str, Callable[[], str]]:
         "fields": fields_table,
         "fleet": lambda: fields_table("fleet/fleet"),
         "profiles": profiles_table,
+        "variables": variables_table,
         "measured": lambda: measured_table(home / "benchmarks" / "results.json"),
         "highlights": lambda: measured_table(home / "benchmarks" / "results.json", HIGHLIGHTS),
         "commands": command_table,
@@ -222,6 +224,17 @@ def packages_table(folder: Path) -> str:
     )
     lines = [f"| `{name}` | {text.partition(chr(10))[0]} |" for name, text in told]
     return "\n".join(["| package | what it is |", "| --- | --- |", *lines]) + "\n"
+
+
+def variables_table() -> str:
+    """What a profile may set in [env], and what of it is refused all the same."""
+    refused = {f"not {names}": why for names, why in REFUSED.items()}
+    rows = [f"| {_coded(names)} | {why} |" for names, why in (ALLOWED | refused).items()]
+    return "\n".join(["| variables | why |", "| --- | --- |", *rows]) + "\n"
+
+
+def _coded(names: str) -> str:
+    return " ".join(word if word == "not" else f"`{word}`" for word in names.split())
 
 
 def profiles_table() -> str:

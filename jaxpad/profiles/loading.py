@@ -10,7 +10,7 @@ from pathlib import Path
 from jaxpad.core import paths
 from jaxpad.core.results import UsageError
 from jaxpad.core.text import did_you_mean, listed
-from jaxpad.profiles.model import EnvVar, Flag, Profile, Requires, Table, kind
+from jaxpad.profiles.model import EnvVar, Flag, Profile, Requires, Table, kind, refusal
 
 # Which jaxlib versions a flag's specifier means.
 
@@ -102,8 +102,6 @@ _ENV_NAME = re.compile(r"[A-Z_][A-Z0-9_]*")
 UNSAFE = re.compile(r"[^!-~]|[\"'\\$`]")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _URL = re.compile(r"https?://[^\s/]+\.[^\s]+")
-# Names that decide which code runs: a profile tunes, it does not inject.
-_NOT_OURS = re.compile(r"XLA_FLAGS\w*|JAXPAD_\w*|(LD|DYLD|PYTHON)_?\w*|PATH|HOME|ENV|BASH_ENV|IFS")
 
 
 def requirements(table: Table) -> Requires:
@@ -207,8 +205,8 @@ def _source(table: Table) -> str:
 def _env_var(table: Table, name: str) -> EnvVar:
     if not _ENV_NAME.fullmatch(name):
         table.refuse(f"{name!r} is no variable's name, expected A-Z, 0-9 and _; rename it")
-    if _NOT_OURS.fullmatch(name):
-        table.refuse(f"{name} may not be set by a profile; put XLA's flags in [[flag]] tables")
+    if why := refusal(name):
+        table.refuse(f"{name} may not be set by a profile: {why}")
     item = table.items[name]
     if not isinstance(item, dict):
         table.refuse(f"{name} is {kind(item)}, expected {{ value = …, why = …, source = … }}")

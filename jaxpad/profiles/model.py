@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -141,3 +142,47 @@ def kind(value: object) -> str:
     if isinstance(value, list):
         return "a list that holds something else" if value else "a list"
     return _KINDS.get(type(value), "a date or a time")
+
+
+# The variables that a profile may set: it tunes, and decides neither which code runs nor where.
+# Names as the shell matches them, each group with its reason.
+
+ALLOWED = {
+    "JAX_*": "JAX's own settings; `profile.check` has JAX read them",
+    "XLA_*": "memory and the runtime of XLA's clients",
+    "TF_*": "the allocator and the log of XLA, by TensorFlow's names",
+    "NCCL_* OFI_NCCL_* SHARP_COLL_*": "protocols, channels and networks of collectives",
+    "UCX_* FI_* NVSHMEM_*": "the transports below them",
+    "CUDA_DEVICE_MAX_CONNECTIONS CUDA_DEVICE_ORDER CUDA_MODULE_LOADING CUDA_LAUNCH_BLOCKING "
+    "CUDA_SCALE_LAUNCH_QUEUES CUDA_CACHE_MAXSIZE CUDA_CACHE_DISABLE": "queues and caches of CUDA",
+    "NVTE_* NVIDIA_TF32_OVERRIDE CUBLAS_WORKSPACE_CONFIG CUBLASLT_WORKSPACE_SIZE": (
+        "precision, workspace and kernels of NVIDIA's libraries"
+    ),
+    "OMP_* MKL_* OPENBLAS_*": "threads of the CPU's libraries",
+}
+DATA = ("NCCL_TOPO_FILE", "NCCL_GRAPH_FILE")  # files that are read as data alone
+REFUSED = {
+    "*XLA_FLAGS*": "put XLA's flags in [[flag]] tables",
+    "JAX_PLATFORMS JAX_PLATFORM_NAME JAX_MOCK_*": "--platform says where JAX computes",
+    "*PLUGIN *PLUGINS *LIBRARY *LIBRARIES *PATH *PATHS *MODULE *MODULES *COMMAND": (
+        "a profile names no code that is to run; set it where you start the program"
+    ),
+    "*FILE *DIR *_TO *URL *ADDR *ADDRESS *SERVER *_COMM_ID *HOSTID": (
+        "a profile names no file, folder or address; set it where you start the program"
+    ),
+}
+
+
+def refusal(name: str) -> str:
+    """Why a profile may not set a variable of this name, and what to do; empty: it may."""
+    if name in DATA:
+        return ""
+    if why := next((why for names, why in REFUSED.items() if _is_one(name, names)), ""):
+        return why
+    if any(_is_one(name, names) for names in ALLOWED):
+        return ""
+    return "it is none of those that tune (docs/profiles.md); set it where you start the program"
+
+
+def _is_one(name: str, names: str) -> bool:
+    return any(fnmatchcase(name, each) for each in names.split())
