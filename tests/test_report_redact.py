@@ -95,6 +95,24 @@ SECRET = "hUnter2-Xy/z+42=="
         f"postgres://u:{SECRET}@db:5432/x?y=z",
         f"KEY={SECRET}",
         f"TOKEN={SECRET} next",
+        f"PGPASSWORD={SECRET}",
+        f"MYSQL_PWD={SECRET}",
+        f"DB_PASS={SECRET}",
+        f"SSHPASS={SECRET} ssh n1",
+        f"WANDB_API_KEY = {SECRET}",
+        f"HF_TOKEN: {SECRET}",
+        f"X-Auth-Token: {SECRET}",
+        f"Cookie: session={SECRET}; theme=dark",
+        f"Set-Cookie: id={SECRET}; Path=/",
+        f"https://x.blob.example/c?sv=2024&sig={SECRET}",
+        f"https://x.example/c?token={SECRET}&x=1",
+        f"AccountName=a;AccountKey={SECRET};EndpointSuffix=core",
+        f"SharedAccessSignature={SECRET}",
+        f"https://hooks.slack.com/services/T0/B0/{SECRET}",
+        f"curl -u ann:{SECRET} https://x",
+        f"mysql -h db -p{SECRET} x",
+        f"machine api.example login user password {SECRET}",
+        f"GITLAB_PAT={SECRET}",
         f"export WANDB_API_KEY={SECRET}",
         f"AWS_SECRET_ACCESS_KEY='{SECRET}'",
         f"HF_TOKEN: '{SECRET}'",
@@ -139,6 +157,11 @@ def test_key_by_its_shape(key: str) -> None:
     "text",
     [
         "key = jax.random.key(0); key=PRNGKey(0); keys=3",
+        "PWD=/scratch/run OLDPWD=/x BYPASS=1",
+        "docker run --user 1000:1000 -u 0:0 image",
+        "jaxpad launch -p 8888 --session x",
+        "the stray token: it cuts XLA_FLAGS short",
+        "pass: 8 GPUs; 177 pass, 0 fail",
         "max_tokens=512 tokenizer=bpe",
         "XLA_FLAGS=--xla_gpu_enable_latency_hiding_scheduler=true",
         "the stray token 'foo' cuts XLA_FLAGS short",
@@ -158,6 +181,11 @@ def test_everyday_text_stays(text: str) -> None:
         ("WANDB_API_KEY", True),
         ("--hub-token", True),
         ("gpu0.serial", True),
+        ("PGPASSWORD", True),
+        ("MYSQL_PWD", True),
+        ("DB_PASS", True),
+        ("PWD", False),
+        ("BYPASS", False),
         ("JAX_PLATFORMS", False),
         ("NCCL_SOCKET_IFNAME", False),
         ("jax_compilation_cache_max_size", False),
@@ -262,11 +290,36 @@ def test_home_never_survives(before: str, after: str) -> None:
 @given(
     words, st.text(string.ascii_letters + string.digits + "+/=._-", min_size=8, max_size=40), words
 )
+def test_secret_survives_in_no_form(before: str, secret: str, after: str) -> None:
+    """In none of the forms that docs/report.md names."""
+    forms = (
+        f"PGPASSWORD={secret}",
+        f"HF_TOKEN: {secret}",
+        f'{{"api_key": "{secret}"}}',
+        f"https://ann:{secret}@example.org/x",
+        f"https://example.org/x?sig={secret}",
+        f"Authorization: Bearer {secret}",
+    )
+    for form in forms:
+        assert secret not in hide(f"{before}\n{form}\n{after}").replace(before, "").replace(
+            after, ""
+        )
+
+
+@given(
+    words, st.text(string.ascii_letters + string.digits + "+/=._-", min_size=8, max_size=40), words
+)
 def test_assigned_secret_never_survives(before: str, secret: str, after: str) -> None:
     assert f"={secret}" not in hide(f"{before} MY_TOKEN={secret} {after}")
 
 
-@pytest.mark.parametrize("unit", ["a_", "token", "://a:", "eyJaaaaaaaa-", "-", "KEY='", "/home/"])
+@pytest.mark.parametrize(
+    "unit",
+    [
+        *("a_", "A_", "A", "token", "://a:", "eyJaaaaaaaa-", "-", "KEY='", "KEY= ", "/home/"),
+        *("login a ", "mysql -", "x-a-", "Cookie:", "?sig", " -u a"),
+    ],
+)
 def test_long_output_is_quick(unit: str) -> None:
     """No pattern may take quadratic time on a program's endless output."""
     start = time.perf_counter()

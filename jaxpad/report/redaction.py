@@ -27,13 +27,22 @@ from jaxpad.nvml import Trace
 HIDDEN = "<redacted>"
 
 _NAMES = (
-    r"pass(?:word|wd|phrase)|secret|token|credentials?|authorization"
-    r"|(?:api|access|secret|private|signing)[_-]?key(?:[_-]?id)?"
+    r"pass(?:word|wd|phrase)|secret|token|credentials?|authorization|cookie|signature"
+    r"|(?:api|access|secret|private|signing|account)[_-]?key(?:[_-]?id)?"
     r"|x-amz-(?:signature|credential|security-token)"
 )
+# `PWD` and `BYPASS` are everyday words, `MYSQL_PWD` and `DB_PASS` are not.
+_AFTER_A_DASH = r"(?:pass|pwd|sig|sas|pat|webhook(?:_url)?)"
+_WHOLE = r"[A-Z0-9]{1,30}(?:PASSWORD|PASSWD|TOKEN|SECRET|APIKEY)|SSHPASS"  # as in PGPASSWORD
+_CAPITALS = r"PASSWORD|PASSWD|PASS|PWD|TOKEN|SECRET|API_?KEY|ACCESS_?KEY|KEY"
 _QUOTED = r"\"[^\"\n]*\"|'[^'\n]*'"
 # `KEY=` counts in capitals only: `key=jax.random.key(0)` is everyday JAX.
-_NAME = rf"(?<![\w-])-{{0,2}}(?:[\w-]*[_-])?(?:(?i:{_NAMES})|KEY)"
+_NAME = (
+    rf"(?<![\w-])-{{0,2}}(?:(?:[\w-]*[_-])?(?:(?i:{_NAMES})|KEY)"
+    rf"|[\w-]*[_-](?i:{_AFTER_A_DASH})|{_WHOLE})"
+)
+# In a query of an address, or between semicolons: ?sig=, &token=, ;AccountKey=
+_PARAMETER = r"sig|signature|sas|se|key|code|auth|pass(?:word)?|pwd|token|session(?:id)?"
 
 _RULES = [
     (re.compile(pattern, re.DOTALL), replacement)
@@ -44,9 +53,26 @@ _RULES = [
         (r"(?<=://)(?:[^\s/:@\"'<>]{1,99}:[^\s\"'<>]{1,999}|[^\s/?#\"'<>]{1,999})@", f"{HIDDEN}@"),
         (r"(?i)\b(authorization[\"']?\s*[:=]\s*[\"']?\w+\s+)[^\s\"']+", rf"\1{HIDDEN}"),
         (r"(?i)\b(bearer\s+)[\w.~+/=-]{8,}", rf"\1{HIDDEN}"),
+        (r"(?i)\b((?:set-)?cookie[\"']?\s*[:=]\s*)[^\n\"']+", rf"\1{HIDDEN}"),
+        (rf"(?i)([?&;](?:[\w-]{{1,40}}[_-])?(?:{_PARAMETER})=)[^&;\s\"'#]+", rf"\1{HIDDEN}"),
+        (r"(?i)\b((?:account|shared-?access)(?:key|signature)=)[^;&\s\"']+", rf"\1{HIDDEN}"),
+        (
+            r"(?i)(hooks\.slack\.com/services/|discord(?:app)?\.com/api/webhooks/)\S+",
+            rf"\1{HIDDEN}",
+        ),
+        (r"(\s(?:-u|--user)[ =](?!\d+:\d+\b)[^\s:]{1,99}:)\S+", rf"\1{HIDDEN}"),  # curl, wget
+        (r"(\bmysql\w{0,10}\b[^\n|;]{0,200}?\s-p)\S+", rf"\1{HIDDEN}"),
+        (r"(\blogin\s+\S{1,99}\s+password\s+)\S+", rf"\1{HIDDEN}"),  # .netrc
         # TOKEN=abc, "password": "abc", password = 'abc', api_key: abc, --token abc
         (rf"({_NAME}[\"']?\s*[=:]\s*)(?:{_QUOTED})", rf"\1{HIDDEN}"),
         (rf"({_NAME}=)[^\s&]+", rf"\1{HIDDEN}"),
+        (rf"({_NAME}[ \t]{{1,3}}=[ \t]{{1,3}})[^\s&=]\S*", rf"\1{HIDDEN}"),
+        # HF_TOKEN: abc, X-Auth-Token: abc; but "the stray token: abc" is no secret
+        (rf"((?<![\w-])(?:[A-Z0-9]+_)*(?:{_CAPITALS})\s*:\s*)[^\s\"']+", rf"\1{HIDDEN}"),
+        (
+            r"((?<![\w-])(?i:x-[\w-]{0,40}(?:token|key|secret|auth))\s*:\s*)[^\s\"']+",
+            rf"\1{HIDDEN}",
+        ),
         (r"((?i:pass(?:word|wd|phrase)|secret|api[_-]?key)\s*:\s*)[^\s\"']+", rf"\1{HIDDEN}"),
         (rf"((?<![\w-])--?(?:[\w-]*-)?(?i:{_NAMES})\s+)[^\s-]\S*", rf"\1{HIDDEN}"),
         # Keys that show by their own shape: AWS, GitHub, GitLab, Hugging Face, NVIDIA NGC,
@@ -62,7 +88,10 @@ _RULES = [
         ),
     )
 ]
-_SECRET_NAME = re.compile(rf"(?i)(?:.*[._-])?(?:{_NAMES}|key|serial(?:[_-]?number)?)", re.DOTALL)
+_SECRET_NAME = re.compile(
+    rf"(?i:(?:.*[._-])?(?:{_NAMES}|key|serial(?:[_-]?number)?)|.*[_-]{_AFTER_A_DASH})|{_WHOLE}",
+    re.DOTALL,
+)
 
 
 @lru_cache(maxsize=1024)  # a run redacts its report anew after each file
