@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import math
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -12,14 +13,15 @@ from typing import Any
 import pytest
 
 from gate_samples import evidence, node, trace
-from jaxpad import fleet, gates
+from jaxpad import fleet, gates, multi
 from jaxpad.core import bounds
 from jaxpad.core.reading import Reading
 from jaxpad.core.results import Verdict, lack
 from jaxpad.gates import judging, watched
 from jaxpad.machine.facts import Survey
 from jaxpad.multi import network
-from jaxpad.nvml import Gap, Snapshot, Trace
+from jaxpad.multi.record import End, Pair, Rate, Record
+from jaxpad.nvml import Gap, Port, Snapshot, Trace
 
 OPEN = Verdict.INCONCLUSIVE
 EMPTY = Trace(0.5, 0.0, 0.0, None, (), ())
@@ -73,6 +75,25 @@ def test_every_judge_with_nothing() -> None:
 
 def test_fleet_of_nothing(tmp_path: Path) -> None:
     assert fleet.merge(tmp_path).verdict is OPEN
+
+
+def test_multi_of_nothing(tmp_path: Path) -> None:
+    silent = Record(0, 1, "n0", 1, "slurm", 0.0, end=End("finished", "", 1.0))
+    for seen in ((), tmp_path, (silent,)):
+        assert multi.merge(seen).verdict is OPEN
+    assert multi.merge((silent,), multi.Expected(processes=2)).verdict is OPEN
+
+
+def test_multi_of_what_is_no_number() -> None:
+    """It is nobody's peer, and no pass."""
+    nan, limits = math.nan, bounds.load()
+    pairs = [Pair(("a", "b"), 1, 40.0), Pair(("a", "c"), 1, 40.0), Pair(("b", "c"), 1, nan)]
+    assert network.slow(pairs, 0.7).pairs == (pairs[2],)
+    assert network.slow([replace(one, gb_per_s=nan) for one in pairs], 0.7).pairs
+    known: Reading[Any] = Reading("ACTIVE")
+    port = Port("mlx5_0", 1, known, known, Reading(400.0), Reading("InfiniBand"))
+    for rate in (None, Rate("all_reduce", 1 << 30, nan, 20)):
+        assert network.bandwidth(rate, [port], 8, 2, limits["network_least"])[0] is OPEN
 
 
 def test_lack() -> None:

@@ -12,6 +12,7 @@ from jaxpad.core.results import Verdict
 from jaxpad.multi import Blame, Expected, Fault, Record
 from jaxpad.multi.record import SHARED, Check, End, Identity, Stage
 
+RIGHT = Check("all_reduce", Verdict.PASS, "right over 4 devices")
 DONE = End("finished", "", 100.0)
 VICTIM = End("died", "JAX ended it: UNAVAILABLE", 60.0, for_a_peer=True)
 STOPPED = End("stopped", "no progress for 60 s", 60.0)
@@ -30,6 +31,7 @@ def record(rank: int, **changes: object) -> Record:
         nodes=("n0", "n1", "n2", "n3"),
         identity=Identity({"jaxlib": "0.10.2"}, "base", "--xla_a=1"),
         stage=Stage("leave", "leave together", 20, 90.0, True),
+        checks=(RIGHT,),
         end=DONE,
     )
     return replace(one, **changes)  # type: ignore[arg-type]
@@ -53,6 +55,13 @@ def test_all_well() -> None:
     report = multi.merge(four())
     assert (report.verdict, report.blame, report.exit_code) == (Verdict.PASS, (), 0)
     assert report.summary[0].startswith("pass: 4 processes on 4 node(s)")
+
+
+def test_an_end_without_an_answer_is_no_pass() -> None:
+    report = multi.merge(four(r2={"checks": ()}))
+    assert (report.verdict, report.blame) == (Verdict.INCONCLUSIVE, ())
+    assert "n2" in report.why
+    assert [one.verdict for one in report.nodes].count(Verdict.INCONCLUSIVE) == 1
 
 
 def test_died_among_victims() -> None:

@@ -222,7 +222,7 @@ def _judge(world: World, spans: Sequence[tuple[float, float]]) -> None:
     bound = world.job.bounds["clock_offset_most"]
     widest = max(high - low for low, high in spans) / 2
     odd = outliers_by_clock(dict(enumerate(spans)), world.nodes, bound.value)
-    if odd is None and widest > bound.value:
+    if odd is None and not widest <= bound.value:  # also of what is no number
         said = f"they can be told to {widest:.3g} s only, more than the bound of {bound.value:g} s"
         world.tell.check("clock", Verdict.INCONCLUSIVE, said, "run again on idle nodes")
         return

@@ -315,6 +315,8 @@ def _rank(record: Record) -> RankResult:
     reasons = [f"{c.name}: {c.reason}" for c in record.checks if c.verdict.exit_code]
     if record.end is None or record.end.how != "finished":
         reasons.insert(0, ended_words(record))
+    if record.silent:
+        reasons.insert(0, "came to its end and answered no question")
     return RankResult(
         rank=record.rank,
         node=record.node,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 import statistics
 import time
@@ -321,8 +322,11 @@ def bandwidth(
     """The all_reduce of the largest message beside the ports that `gpus` of a node can use."""
     speeds = sorted((port.gbit_per_s.value or 0.0 for port in ports), reverse=True)[:gpus]
     peak = sum(speeds) / 8
-    if rate is None or nodes < 2 or not peak:
+    if nodes < 2 or not peak:
         return Verdict.NOT_APPLICABLE, "no bound is known: one node, or no InfiniBand port", ""
+    if rate is None or not math.isfinite(rate.gb_per_s):
+        why = f"no all_reduce of {_LARGE >> 20} MiB or more was timed"
+        return Verdict.INCONCLUSIVE, why, "run again, with more of the GPUs' memory free"
     least = bound.value * peak
     said = (
         f"all_reduce of {rate.bytes >> 20} MiB at {rate.gb_per_s:.3g} GB/s, at least {least:.3g} "
@@ -434,11 +438,12 @@ def slow(found: Sequence[Pair], least: float) -> Slow:
     """
     best: dict[str, float] = {}
     for pair in found:
+        rate = pair.gb_per_s if math.isfinite(pair.gb_per_s) else 0.0
         for node in pair.nodes:
-            best[node] = max(pair.gb_per_s, best.get(node, 0.0))
+            best[node] = max(rate, best.get(node, 0.0))
     usual = statistics.median_high(best.values()) if best else 0.0
     nodes = tuple(node for node, rate in sorted(best.items()) if rate < least * usual)
-    lone = [p for p in found if p.gb_per_s < least * usual and not set(p.nodes) & set(nodes)]
+    lone = [p for p in found if not p.gb_per_s >= least * usual and not set(p.nodes) & set(nodes)]
     return Slow(usual, nodes, tuple(lone))
 
 

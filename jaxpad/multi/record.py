@@ -151,7 +151,14 @@ class Record:
     def _ending(self) -> Verdict:
         if self.end is None or self.end.how in ("stopped", "cancelled") or self.end.for_a_peer:
             return Verdict.INCONCLUSIVE
+        if self.silent:
+            return Verdict.INCONCLUSIVE
         return Verdict.PASS if self.end.how == "finished" else Verdict.FAIL
+
+    @property
+    def silent(self) -> bool:
+        """It came to its end, and answered no question."""
+        return self.end is not None and self.end.how == "finished" and not self.checks
 
 
 # Records as JSON, and back with nothing trusted: every type, size and number is checked.
