@@ -13,8 +13,6 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-import pynvml
-
 from helpers import HOME, environ as base_environ
 from jaxpad import nvml
 from jaxpad.nvml import Snapshot
@@ -28,6 +26,18 @@ _GENERATED = """#define NVML_NO_UNVERSIONED_FUNC_DEFS /* the older versions are 
 #include <nvml.h>
 #pragma GCC diagnostic ignored "-Wunused-parameter"
 """
+_LAST_WORD = re.compile(r"(\w+)\W*$")
+# Older names of the same call; C programs ask for them, too.
+_NEWER = {
+    "nvmlInit": "nvmlInit_v2",
+    "nvmlDeviceGetCount": "nvmlDeviceGetCount_v2",
+    "nvmlDeviceGetHandleByIndex": "nvmlDeviceGetHandleByIndex_v2",
+    "nvmlDeviceGetHandleByPciBusId": "nvmlDeviceGetHandleByPciBusId_v2",
+    "nvmlDeviceGetPciInfo": "nvmlDeviceGetPciInfo_v3",
+    "nvmlDeviceGetPciInfo_v2": "nvmlDeviceGetPciInfo_v3",
+    "nvmlEventSetWait": "nvmlEventSetWait_v2",
+    "nvmlSystemGetCudaDriverVersion": "nvmlSystemGetCudaDriverVersion_v2",
+}
 _PROTOTYPE = re.compile(r"nvmlReturn_t\s+DECLDIR\s+(nvml\w+)\s*\(([^;{]*)\)\s*;", re.DOTALL)
 
 
@@ -117,15 +127,22 @@ def header() -> Path:
 
 
 def _unsupported(double: Path) -> Iterator[str]:
-    """Every call that nvidia-ml-py can make and the double does not answer."""
-    calls = re.compile(r'_nvmlGetFunctionPointer\("(\w+)"\)')
-    asked = set(calls.findall(Path(pynvml.__file__).read_text()))
+    """Every call of the header that the double does not answer; older names for those it does."""
     listed = subprocess.run(["nm", "--defined-only", double], check=True, capture_output=True)
     answered = {line.split()[-1] for line in listed.stdout.decode().splitlines()}
-    for name, arguments in _PROTOTYPE.findall(_bare(header().read_text())):
-        if name in asked - answered:
+    for name, arguments in dict(_PROTOTYPE.findall(_bare(header().read_text()))).items():
+        if name not in answered:
             head = f"nvmlReturn_t DECLDIR {name}({arguments})"
-            yield f"{head} {{ return NVML_ERROR_NOT_SUPPORTED; }}\n"
+            yield f"{head} {{ return {_call(name, arguments)}; }}\n"
+
+
+def _call(name: str, arguments: str) -> str:
+    """The call by its newer name, or the code of one that has no answer."""
+    if name not in _NEWER:
+        return "NVML_ERROR_NOT_SUPPORTED"
+    given = [] if arguments.strip() == "void" else arguments.split(",")
+    names = ", ".join(_LAST_WORD.findall(each)[0] for each in given)
+    return f"{_NEWER[name]}({names})"
 
 
 def _bare(text: str) -> str:

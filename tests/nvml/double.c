@@ -156,6 +156,11 @@ nvmlReturn_t DECLDIR nvmlInitWithFlags(unsigned int flags)
     return NVML_SUCCESS;
 }
 
+nvmlReturn_t DECLDIR nvmlInit_v2(void)
+{
+    return nvmlInitWithFlags(0);
+}
+
 nvmlReturn_t DECLDIR nvmlShutdown(void)
 {
     if (!running)
@@ -166,13 +171,40 @@ nvmlReturn_t DECLDIR nvmlShutdown(void)
 
 const DECLDIR char *nvmlErrorString(nvmlReturn_t code)
 {
-    switch (code) {
-    case NVML_ERROR_NO_DATA: return "No data";
-    case NVML_ERROR_DEPRECATED: return "Deprecated";
-    case NVML_ERROR_ARGUMENT_VERSION_MISMATCH: return "Argument version mismatch";
-    case NVML_ERROR_VGPU_ECC_NOT_SUPPORTED: return "vGPU ECC not supported";
-    default: return "Unknown Error";
-    }
+    static const char *const words[] = {
+        [NVML_SUCCESS] = "Success",
+        [NVML_ERROR_UNINITIALIZED] = "Uninitialized",
+        [NVML_ERROR_INVALID_ARGUMENT] = "Invalid Argument",
+        [NVML_ERROR_NOT_SUPPORTED] = "Not Supported",
+        [NVML_ERROR_NO_PERMISSION] = "Insufficient Permissions",
+        [NVML_ERROR_ALREADY_INITIALIZED] = "Already Initialized",
+        [NVML_ERROR_NOT_FOUND] = "Not Found",
+        [NVML_ERROR_INSUFFICIENT_SIZE] = "Insufficient Size",
+        [NVML_ERROR_INSUFFICIENT_POWER] = "Insufficient External Power",
+        [NVML_ERROR_DRIVER_NOT_LOADED] = "Driver Not Loaded",
+        [NVML_ERROR_TIMEOUT] = "Timeout",
+        [NVML_ERROR_IRQ_ISSUE] = "Interrupt Request Issue",
+        [NVML_ERROR_LIBRARY_NOT_FOUND] = "NVML Shared Library Not Found",
+        [NVML_ERROR_FUNCTION_NOT_FOUND] = "Function Not Found",
+        [NVML_ERROR_CORRUPTED_INFOROM] = "Corrupted infoROM",
+        [NVML_ERROR_GPU_IS_LOST] = "GPU is lost",
+        [NVML_ERROR_RESET_REQUIRED] = "GPU requires restart",
+        [NVML_ERROR_OPERATING_SYSTEM] = "The operating system has blocked the request.",
+        [NVML_ERROR_LIB_RM_VERSION_MISMATCH] = "Driver/library version mismatch",
+        [NVML_ERROR_IN_USE] = "In use by another client",
+        [NVML_ERROR_MEMORY] = "Insufficient Memory",
+        [NVML_ERROR_NO_DATA] = "No data",
+        [NVML_ERROR_VGPU_ECC_NOT_SUPPORTED] = "vGPU ECC not supported",
+        [NVML_ERROR_INSUFFICIENT_RESOURCES] = "Insufficient Resources",
+        [NVML_ERROR_FREQ_NOT_SUPPORTED] = "Frequency not supported",
+        [NVML_ERROR_ARGUMENT_VERSION_MISMATCH] = "Argument version mismatch",
+        [NVML_ERROR_DEPRECATED] = "Deprecated",
+        [NVML_ERROR_NOT_READY] = "Not ready",
+        [NVML_ERROR_GPU_NOT_FOUND] = "GPU not found",
+        [NVML_ERROR_INVALID_STATE] = "Invalid state",
+        [NVML_ERROR_RESET_TYPE_NOT_SUPPORTED] = "Reset type not supported",
+    };
+    return (unsigned)code < sizeof words / sizeof *words ? words[code] : "Unknown Error";
 }
 
 static nvmlReturn_t system_words(const char *key, char *out, unsigned int length)
@@ -249,6 +281,45 @@ nvmlReturn_t DECLDIR nvmlDeviceGetHandleByIndex_v2(unsigned int index, nvmlDevic
     return fault_of((int)index);
 }
 
+/* The first GPU whose `key` this text is, as a UUID or as a PCI bus id of any width. */
+static nvmlReturn_t handle_by(
+    const char *call, const char *text, int same(const char *, const char *), nvmlDevice_t *out)
+{
+    unsigned int count;
+    nvmlReturn_t code = nvmlDeviceGetCount_v2(&count);
+    for (unsigned gpu = 0; code == NVML_SUCCESS && gpu < count && gpu < MOST_GPUS; gpu++) {
+        char key[KEY];
+        snprintf(key, sizeof key, "%u.%s", gpu, call);
+        const char *own = text_of(key);
+        if (own && same(own, text))
+            return nvmlDeviceGetHandleByIndex_v2(gpu, out);
+    }
+    return code == NVML_SUCCESS ? NVML_ERROR_NOT_FOUND : code;
+}
+
+static int same_text(const char *one, const char *other)
+{
+    return strcmp(one, other) == 0;
+}
+
+static int same_bus(const char *one, const char *other)
+{
+    unsigned a[3], b[3];
+    int read = sscanf(one, "%x:%x:%x", &a[0], &a[1], &a[2]);
+    return read == 3 && sscanf(other, "%x:%x:%x", &b[0], &b[1], &b[2]) == 3
+        && memcmp(a, b, sizeof a) == 0;
+}
+
+nvmlReturn_t DECLDIR nvmlDeviceGetHandleByUUID(const char *uuid, nvmlDevice_t *out)
+{
+    return handle_by("UUID", uuid, same_text, out);
+}
+
+nvmlReturn_t DECLDIR nvmlDeviceGetHandleByPciBusId_v2(const char *bus, nvmlDevice_t *out)
+{
+    return handle_by("PciInfo.busId", bus, same_bus, out);
+}
+
 nvmlReturn_t DECLDIR nvmlDeviceGetIndex(nvmlDevice_t gpu, unsigned int *out)
 {
     *out = (unsigned)gpu->gpu;
@@ -266,6 +337,7 @@ WORDS(Name)
 WORDS(UUID)
 WORDS(Serial)
 WORDS(VbiosVersion)
+WORDS(InforomImageVersion)
 
 #define ONE(call, type)                                                                         \
     nvmlReturn_t DECLDIR nvmlDeviceGet##call(nvmlDevice_t gpu, type *out)                        \
@@ -284,7 +356,10 @@ ONE(CurrPcieLinkGeneration, unsigned int)
 ONE(CurrPcieLinkWidth, unsigned int)
 ONE(CurrentClocksEventReasons, unsigned long long)
 ONE(CurrentClocksThrottleReasons, unsigned long long)
+ONE(DisplayActive, nvmlEnableState_t)
+ONE(DisplayMode, nvmlEnableState_t)
 ONE(EnforcedPowerLimit, unsigned int)
+ONE(FanSpeed, unsigned int)
 ONE(GpuInstanceId, unsigned int)
 ONE(GpuMaxPcieLinkGeneration, unsigned int)
 ONE(MaxMigDeviceCount, unsigned int)
@@ -303,6 +378,7 @@ ONE(PowerUsage, unsigned int)
 ONE(RetiredPagesPendingStatus, nvmlEnableState_t)
 ONE(SupportedClocksEventReasons, unsigned long long)
 ONE(SupportedClocksThrottleReasons, unsigned long long)
+ONE(SupportedEventTypes, unsigned long long)
 ONE(TotalEnergyConsumption, unsigned long long)
 ONE(VirtualizationMode, nvmlGpuVirtualizationMode_t)
 
@@ -320,7 +396,10 @@ ONE(VirtualizationMode, nvmlGpuVirtualizationMode_t)
         return NVML_SUCCESS;                                                                    \
     }
 PAIR(CudaComputeCapability, int)
+PAIR(DecoderUtilization, unsigned int)
 PAIR(EccMode, nvmlEnableState_t)
+PAIR(EncoderUtilization, unsigned int)
+PAIR(GspFirmwareMode, unsigned int)
 PAIR(MigMode, unsigned int)
 PAIR(PowerManagementLimitConstraints, unsigned int)
 
@@ -337,7 +416,9 @@ PAIR(PowerManagementLimitConstraints, unsigned int)
             *out = (type)found;                                                                 \
         return code;                                                                            \
     }
+BY(ApplicationsClock, nvmlClockType_t, unsigned int)
 BY(ClockInfo, nvmlClockType_t, unsigned int)
+BY(DefaultApplicationsClock, nvmlClockType_t, unsigned int)
 BY(MaxClockInfo, nvmlClockType_t, unsigned int)
 BY(NvLinkState, unsigned int, nvmlEnableState_t)
 BY(NvLinkVersion, unsigned int, unsigned int)
@@ -351,6 +432,34 @@ nvmlReturn_t DECLDIR nvmlDeviceGetTotalEccErrors(
     char key[KEY];
     BY2(key, "TotalEccErrors", type, counter);
     return number(gpu, key, out);
+}
+
+nvmlReturn_t DECLDIR nvmlDeviceGetMemoryErrorCounter(
+    nvmlDevice_t gpu, nvmlMemoryErrorType_t type, nvmlEccCounterType_t counter,
+    nvmlMemoryLocation_t location, unsigned long long *out)
+{
+    char key[KEY];
+    snprintf(key, sizeof key, "MemoryErrorCounter.%u.%u.%u", (unsigned)type, (unsigned)counter,
+             (unsigned)location);
+    return number(gpu, key, out);
+}
+
+nvmlReturn_t DECLDIR nvmlDeviceGetP2PStatus(
+    nvmlDevice_t gpu, nvmlDevice_t other, nvmlGpuP2PCapsIndex_t kind, nvmlGpuP2PStatus_t *out)
+{
+    char key[KEY];
+    unsigned long long found = 0;
+    BY2(key, "P2PStatus", other->gpu, kind);
+    nvmlReturn_t code = number(gpu, key, &found);
+    if (code == NVML_SUCCESS)
+        *out = (nvmlGpuP2PStatus_t)found;
+    return code;
+}
+
+nvmlReturn_t DECLDIR nvmlDeviceValidateInforom(nvmlDevice_t gpu)
+{
+    unsigned long long found = 0;
+    return number(gpu, "ValidateInforom", &found);
 }
 
 nvmlReturn_t DECLDIR nvmlDeviceGetNvLinkErrorCounter(
@@ -457,6 +566,52 @@ nvmlReturn_t DECLDIR nvmlDeviceGetRemappedRows(
     *pending = (unsigned)part(gpu, "RemappedRows", "2");
     *failed = (unsigned)part(gpu, "RemappedRows", "3");
     return NVML_SUCCESS;
+}
+
+nvmlReturn_t DECLDIR nvmlDeviceGetRowRemapperHistogram(
+    nvmlDevice_t gpu, nvmlRowRemapperHistogramValues_t *out)
+{
+    unsigned long long found = 0;
+    nvmlReturn_t code = number(gpu, "RowRemapperHistogram.max", &found);
+    out->max = (unsigned)found;
+    out->high = (unsigned)part(gpu, "RowRemapperHistogram", "high");
+    out->partial = (unsigned)part(gpu, "RowRemapperHistogram", "partial");
+    out->low = (unsigned)part(gpu, "RowRemapperHistogram", "low");
+    out->none = (unsigned)part(gpu, "RowRemapperHistogram", "none");
+    return code;
+}
+
+nvmlReturn_t DECLDIR nvmlDeviceGetRepairStatus(nvmlDevice_t gpu, nvmlRepairStatus_t *out)
+{
+    unsigned long long found = 0;
+    if (out->version != nvmlRepairStatus_v1)
+        return NVML_ERROR_ARGUMENT_VERSION_MISMATCH;
+    nvmlReturn_t code = number(gpu, "RepairStatus.0", &found);
+    out->bChannelRepairPending = (unsigned)found;
+    out->bTpcRepairPending = (unsigned)part(gpu, "RepairStatus", "1");
+    return code;
+}
+
+nvmlReturn_t DECLDIR nvmlDeviceGetSramEccErrorStatus(
+    nvmlDevice_t gpu, nvmlEccSramErrorStatus_t *out)
+{
+    unsigned long long found = 0;
+    if (out->version != nvmlEccSramErrorStatus_v1)
+        return NVML_ERROR_ARGUMENT_VERSION_MISMATCH;
+    nvmlReturn_t code = number(gpu, "SramEccErrorStatus.aggregateUncParity", &found);
+    out->aggregateUncParity = found;
+    out->aggregateUncSecDed = part(gpu, "SramEccErrorStatus", "aggregateUncSecDed");
+    out->aggregateCor = part(gpu, "SramEccErrorStatus", "aggregateCor");
+    out->bThresholdExceeded = (unsigned)part(gpu, "SramEccErrorStatus", "bThresholdExceeded");
+    return code;
+}
+
+nvmlReturn_t DECLDIR nvmlDeviceGetBAR1MemoryInfo(nvmlDevice_t gpu, nvmlBAR1Memory_t *out)
+{
+    nvmlReturn_t code = number(gpu, "BAR1MemoryInfo.bar1Total", &out->bar1Total);
+    out->bar1Free = part(gpu, "BAR1MemoryInfo", "bar1Free");
+    out->bar1Used = part(gpu, "BAR1MemoryInfo", "bar1Used");
+    return code;
 }
 
 nvmlReturn_t DECLDIR nvmlDeviceGetRetiredPages(
@@ -670,4 +825,36 @@ nvmlReturn_t DECLDIR nvmlGpmMetricsGet(nvmlGpmMetricsGet_t *out)
             metric->value = strtod(text, NULL);
     }
     return NVML_SUCCESS;
+}
+
+/* ---- events: none ever comes ------------------------------------------------------- */
+
+nvmlReturn_t DECLDIR nvmlEventSetCreate(nvmlEventSet_t *out)
+{
+    *out = calloc(1, 1);
+    return *out ? NVML_SUCCESS : NVML_ERROR_MEMORY;
+}
+
+nvmlReturn_t DECLDIR nvmlEventSetFree(nvmlEventSet_t set)
+{
+    free(set);
+    return NVML_SUCCESS;
+}
+
+nvmlReturn_t DECLDIR nvmlDeviceRegisterEvents(
+    nvmlDevice_t gpu, unsigned long long types, nvmlEventSet_t set)
+{
+    unsigned long long known = 0;
+    nvmlReturn_t code = number(gpu, "SupportedEventTypes", &known);
+    (void)set;
+    return code == NVML_SUCCESS && types & ~known ? NVML_ERROR_NOT_SUPPORTED : code;
+}
+
+nvmlReturn_t DECLDIR nvmlEventSetWait_v2(
+    nvmlEventSet_t set, nvmlEventData_t *out, unsigned int milliseconds)
+{
+    (void)set;
+    (void)out;
+    pause_for(milliseconds / 1e3);
+    return NVML_ERROR_TIMEOUT;
 }
