@@ -20,8 +20,8 @@ from typing import Any
 import nvml_double as double
 from helpers import HOME
 from jaxpad.core.results import Verdict
-from jaxpad.health.gpu import FAULTS
-from jaxpad.nvml.hardware import REASONS
+from jaxpad.health.clocks import FAULTS
+from jaxpad.nvml.device import REASONS
 from test_health_machine import Machine
 
 IDLE = "idle-h100-sxm"

@@ -113,7 +113,8 @@ def test_h100_power() -> None:
 
 def test_h100_clocks() -> None:
     state = gpu("healthy-h100-sxm")
-    assert [each.value for each in readings(state.clocks)] == [1755, 2619, 1755, 1980, 2619, 1980]
+    now, most, own = [1755, 2619, 1755], [1980, 2619, 1980], [1980, 2619]
+    assert [each.value for each in readings(state.clocks)] == [*now, *most, *own, *own]
     assert (state.throttle.bits.value, state.throttle.reasons.value) == (4, ("sw_power_cap",))
     assert (state.throttle.slowed_ns["sw_power_cap"].value or 0) >= 5_100_000_000
     assert state.throttle.slowed_ns["hw_thermal_slowdown"].value == 0
@@ -123,7 +124,8 @@ def test_h100_temperature() -> None:
     found = gpu("healthy-h100-sxm").temperature
     assert (found.gpu_celsius.value, found.memory_celsius.value) == (58, 71)
     assert (found.margin_celsius.value, found.shutdown_tlimit_celsius.value) == (29, -8)
-    assert found.slowdown_celsius.error == UNSUPPORTED
+    assert (found.slowdown_celsius.value, found.memory_max_celsius.value) == (89, 95)
+    assert gpu("gb200").temperature.slowdown_celsius.error == UNSUPPORTED
 
 
 def test_h100_health() -> None:

@@ -171,18 +171,25 @@ def show(found: Health, console: Console) -> None:
 
 
 def _seen(same: list[Finding]) -> str:
-    """What a group saw: the first's words where those of the others differ in a number."""
+    """What a group saw, and what it means where something is to be done."""
     one = same[0]
-    if len({each.seen for each in same}) > 1:
-        return f"GPU {one.gpu}: {one.seen}"
-    return f"{one.seen} ({one.why})" if one.why and one.remedy else one.seen
+    return f"{one.seen} ({one.why})" if one.why and one.remedy else health.together(same)
 
 
 def _left_out(found: Health) -> tuple[str, str, str, str] | None:
-    """One row for all that is not applicable."""
-    groups = health.grouped(found.of(Verdict.NOT_APPLICABLE))
-    named = dict.fromkeys(same[0].name for same in groups)
+    """One row for all that is not applicable, with the GPUs where it is on some of them."""
+    told: dict[str, list[Finding]] = {}
+    for one in found.of(Verdict.NOT_APPLICABLE):
+        told.setdefault(one.name, []).append(one)
+    named = [
+        name if same[0].gpu is None or len(same) == found.gpus else _on(name, same)
+        for name, same in told.items()
+    ]
     return (str(Verdict.NOT_APPLICABLE), "", "", ", ".join(named)) if named else None
+
+
+def _on(name: str, same: list[Finding]) -> str:
+    return f"{name} (GPU {health.places(same)})"
 
 
 def _after(found: Health) -> Iterable[str]:

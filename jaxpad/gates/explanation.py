@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from jaxpad.core.results import Verdict
 from jaxpad.core.text import percent
 from jaxpad.gates.evidence import Peak, Subject, of_gpu
-from jaxpad.health.gpu import FAULTS
+from jaxpad.health.clocks import FAULTS
 
 SLOW = (
     "run it again alone on this GPU (CUDA_VISIBLE_DEVICES) and on a good node; if it stays "

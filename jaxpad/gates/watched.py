@@ -13,7 +13,7 @@ from jaxpad.core.results import Verdict, lack
 from jaxpad.core.text import percent, ratio
 from jaxpad.gates.evidence import Evidence, window
 from jaxpad.gates.judging import UNSEEN, Answer
-from jaxpad.health.gpu import FAULTS
+from jaxpad.health.clocks import FAULTS
 from jaxpad.health.kernel import hardware
 from jaxpad.nvml import GpuState, GpuTrace, Reading, Snapshot, Trace, Xid
 

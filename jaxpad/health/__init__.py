@@ -36,6 +36,7 @@ if TYPE_CHECKING:
         grouped as grouped,
         places as places,
         readings as readings,
+        together as together,
     )
     from jaxpad.health.output import (
         UNKNOWN as UNKNOWN,
@@ -67,6 +68,7 @@ _LATER = {
     "look": ".judging",
     "nagios": ".output",
     "places": ".model",
+    "together": ".model",
     "prometheus": ".output",
     "readings": ".model",
     "require_textfile": ".output",

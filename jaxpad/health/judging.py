@@ -9,17 +9,16 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from jaxpad import gpus, nvml
+from jaxpad import gpus
 from jaxpad.core import host
 from jaxpad.core.bounds import Bounds, overrides
+from jaxpad.core.reading import attempt
 from jaxpad.core.results import Verdict, overall
 from jaxpad.gpus import GpuDescription
-from jaxpad.health import gpu as health_gpu, kernel, network, node as health_node
+from jaxpad.health import clocks, gpu as health_gpu, kernel, links, network, node as health_node
 from jaxpad.health.model import Answer, Facts, Finding, Gpu, Node, inconclusive, printable, short
-from jaxpad.nvml import GpuState, Process, Reading, Snapshot, Xid
-from jaxpad.nvml.child import ask_module
-from jaxpad.nvml.state import unanswered
-from jaxpad.nvml.xid import detail
+from jaxpad.nvml import GpuState, Process, Reading, Snapshot
+from jaxpad.nvml.child import ask_module, heard
 
 
 @dataclass(frozen=True)
@@ -46,19 +45,23 @@ OF_GPU = (
     Question("ecc", "Is its memory free of uncorrected errors?", health_gpu.ecc),
     Question("rows", "Are bad rows of its memory replaced?", health_gpu.rows),
     Question("pages", "Are bad pages of its memory retired?", health_gpu.pages),
+    Question("inforom", "Is the board's own record (InfoROM) intact?", health_gpu.inforom),
     Question("memory", "Is all of its memory there?", health_gpu.memory),
-    Question("slowdown", "Do heat and power supply let it run?", health_gpu.slowdown),
-    Question("temperature", "Is it cool enough?", health_gpu.temperature),
-    Question("power", "May it draw its usual power?", health_gpu.power),
-    Question("pcie", "Is its PCIe link as wide as it can be?", health_gpu.pcie),
-    Question("replays", "Does its PCIe link carry data cleanly?", health_gpu.replays),
-    Question("nvlink", "Are all of its NVLinks up?", health_gpu.nvlink),
-    Question("fabric", "Is it part of its NVSwitch fabric?", health_gpu.fabric),
+    Question("slowdown", "Do heat and power supply let it run?", clocks.slowdown),
+    Question("temperature", "Is it cool enough?", clocks.temperature),
+    Question("power", "May it draw its usual power?", clocks.power),
+    Question("clocks", "May it run at its highest clocks?", clocks.clocks),
+    Question("pcie", "Is its PCIe link as wide and fast as it can be?", links.pcie),
+    Question("replays", "Does its PCIe link carry data cleanly?", links.replays),
+    Question("nvlink", "Are all of its NVLinks up?", links.nvlink),
+    Question("nvlink errors", "Do its NVLinks carry data cleanly?", links.link_errors),
+    Question("p2p", "Does NVLink reach the other GPUs?", links.peer_to_peer),
+    Question("fabric", "Is it part of its NVSwitch fabric?", links.fabric),
     Question("mode", "May programs compute on it?", health_gpu.compute_mode),
     Question("mig", "If it is cut into slices, are there any?", health_gpu.mig),
     Question("persistence", "Does the driver stay loaded?", health_gpu.persistence),
     Question("busy", "Is it free?", health_gpu.busy),
-    Question("peers", "Is it like its peers?", health_node.peers),
+    Question("peers", "Is it like its peers?", links.peers),
 )
 QUESTIONS = (*OF_NODE, ANSWERS, *OF_GPU)
 
@@ -157,8 +160,7 @@ def look(
     roots = roots or Roots()
     words = ("jaxpad.health", str(roots.sysfs), str(roots.kmsg))
     told = ask_module(words, limit_s, environ)
-    found = told.map(lambda plain: nvml.revive(Snapshot, plain["snapshot"], "snapshot"))
-    snapshot = found.value or unanswered(found.reason or "no answer", roots.sysfs, roots.kmsg)
+    snapshot = heard(told.map(lambda plain: plain["snapshot"]), roots.sysfs, roots.kmsg)
     return snapshot, facts(roots, told.map(lambda plain: float(plain["asked_s"])).value)
 
 
@@ -173,18 +175,40 @@ def facts(roots: Roots, asked_s: float | None = None) -> Facts:
         bound_to={bus: link.resolve().name for bus, link in drivers.items() if link.exists()},
         up_s=time.monotonic(),  # since boot, as the kernel's log counts
         asked_s=asked_s,
+        unmanaged=bool(_switches(roots.sysfs)) and _manager_runs(roots.root) is False,
     )
+
+
+_SWITCH = "0x068000"  # PCI class of an NVSwitch: a bridge of no other kind
+
+
+def _switches(sysfs: Path) -> list[str]:
+    """PCI bus ids of NVSwitches."""
+    found = attempt(lambda: sorted((sysfs / "bus/pci/devices").iterdir())).value or []
+    return [
+        device.name
+        for device in found
+        if _read(device / "class") == _SWITCH and _read(device / "vendor") == host.NVIDIA_VENDOR
+    ]
+
+
+def _manager_runs(root: Path) -> bool | None:
+    """Whether nvidia-fabricmanager does; None in a container, or where processes are hidden."""
+    if host.container(root) or not _read(root / "proc/1/comm"):
+        return None
+    names = map(_read, (root / "proc").glob("[0-9]*/comm"))
+    return any(name.startswith("nv-fabricmanage") for name in names)  # the kernel keeps 15 letters
+
+
+def _read(path: Path) -> str:
+    return attempt(path.read_text).map(str.strip).value or ""
 
 
 def concealed(snapshot: Snapshot) -> Snapshot:
     """The snapshot without the names of processes, and without what Xid lines say of them."""
     said = snapshot.kernel
-    shown = replace(said, xids=said.xids.map(lambda xids: tuple(map(_anonymous, xids))))
+    shown = replace(said, xids=said.xids.map(lambda xids: tuple(map(kernel.anonymous, xids))))
     return replace(snapshot, gpus=tuple(map(_nameless, snapshot.gpus)), kernel=shown)
-
-
-def _anonymous(xid: Xid) -> Xid:
-    return replace(xid, text=detail(xid.code, xid.text))
 
 
 def _nameless(gpu: GpuState) -> GpuState:
@@ -236,6 +260,8 @@ class Health:
         wrong = [*self.of(Verdict.FAIL), *self.of(Verdict.INCONCLUSIVE)]
         if not self.gpus and self.verdict is Verdict.NOT_APPLICABLE:
             return "this machine shows no NVIDIA GPU"
+        if self.verdict is not Verdict.PASS and not wrong:
+            return f"{head}: nothing was found out"
         if not wrong:
             return f"{head}: healthy as far as can be seen without load"
         named = "; ".join(_named(wrong))

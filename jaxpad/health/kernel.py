@@ -4,10 +4,20 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection, Iterable
+from dataclasses import replace
 
 from jaxpad.health.model import Answer, Gpu, Node, failed, inconclusive, not_applicable, passed
 from jaxpad.nvml import Said, Xid
-from jaxpad.nvml.xid import CATALOGUE, HARDWARE, HARMLESS, RECOVERY, WORDS, Action, action
+from jaxpad.nvml.xid import (
+    CATALOGUE,
+    HARDWARE,
+    HARMLESS,
+    RECOVERY,
+    WORDS,
+    Action,
+    action,
+    detail,
+)
 
 _LOST = "drain it and reboot; if it is lost again, reseat it, check its power, have it replaced"
 _FAIL, _UNSURE, _TOLD = failed, inconclusive, passed
@@ -80,6 +90,11 @@ def xid(gpu: Gpu) -> Answer:
     own = [xid for xid in kernel.xids.value if xid.pci_bus_id == gpu.bus]
     lines = [said for said in kernel.said.value or () if said.pci_bus_id == gpu.bus]
     return _judge(gpu.node, own, lines)
+
+
+def anonymous(xid: Xid) -> Xid:
+    """Without what the line says of a process."""
+    return replace(xid, text=detail(xid.code, xid.text))
 
 
 def _left_out(node: Node) -> bool:

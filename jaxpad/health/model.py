@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Iterator, Mapping
+import re
+import statistics
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -11,9 +13,12 @@ from jaxpad.core.bounds import Bound, Bounds
 from jaxpad.core.host import GpuEvidence
 from jaxpad.core.results import Verdict
 from jaxpad.gpus import GpuDescription
-from jaxpad.nvml import GpuState, Reading, Snapshot
+from jaxpad.nvml import GpuState, Reading as Reading, Snapshot
 
 MODERN = ("ampere", "ada", "hopper", "blackwell", "rubin")  # they remap rows; older retire pages
+TIMES = 10  # as much as most peers have: a counter that is no chance any more
+# GPUs of a chip or module with the CPU, in the system's memory: DGX Spark, Jetson.
+_INTEGRATED = re.compile(r"\b(GB10|Jetson|Orin|Tegra|Thor|Xavier)\b|nvgpu", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -25,6 +30,7 @@ class Facts:
     bound_to: Mapping[str, str] = field(default_factory=dict)  # kernel driver by PCI bus id
     up_s: float = 0.0  # since boot, by the clock of the kernel's log
     asked_s: float | None = None  # for how long NVML was asked, once started
+    unmanaged: bool = False  # NVSwitches on the PCI bus, and no fabric manager beside them
 
     @property
     def gpu(self) -> bool:
@@ -88,7 +94,41 @@ class Gpu:
     @property
     def described(self) -> bool:
         """Whether the driver should tell what a board of a known model has."""
-        return self.model is not None and not self.vgpu
+        return self.model is not None and not self.vgpu and not self.integrated
+
+    @property
+    def integrated(self) -> bool:
+        """A GPU without memory and slot of its own: both are the system's."""
+        return _INTEGRATED.search(self.name) is not None
+
+    def without(self, path: str, found: Reading[Any]) -> bool:
+        """Whether a reading cannot be because an integrated GPU has no such thing: it says 0."""
+        none = (found.reason or "").startswith("garbage: 0 ")
+        return self.integrated and (none or path.startswith(("pcie.", "memory.")))
+
+    def kept_from(self, found: Reading[Any]) -> bool:
+        """Whether a reading is the parent's of a slice, of which a container is told no more."""
+        return self.sliced and found.error == "NVMLError_NoPermission"
+
+    def slowed_s(self, reason: str) -> float:
+        """For how long a reason has held the clocks down since the driver was loaded."""
+        found = self.state.throttle.slowed_ns.get(reason)
+        return (found.value or 0) / 1e9 if found else 0.0
+
+    @property
+    def peers(self) -> list[Gpu]:
+        """The GPUs of the same model here, itself among them."""
+        return [other for other in self.node.gpus if other.kind == self.kind]
+
+    @property
+    def kind(self) -> str | None:
+        names = self.state.identity
+        return names.pci_device_id.value or names.name.value
+
+    def usual(self, measure: Callable[[Gpu], float | None]) -> float:
+        """The lower median over the peers that tell it, so that one of two is no measure."""
+        told = [value for value in map(measure, self.peers) if value is not None]
+        return statistics.median_low(told) if told else 0.0
 
     @property
     def sliced(self) -> bool:
@@ -131,7 +171,15 @@ def short(text: str, most: int = 60) -> str:
 
 # One question about a node or one of its GPUs and the answer, as plain data.
 
-UNSUPPORTED = frozenset({"NVMLError_NotSupported", "NVMLError_FunctionNotFound", "not asked"})
+UNSUPPORTED = frozenset(
+    {
+        "NVMLError_NotSupported",
+        "NVMLError_FunctionNotFound",
+        "AttributeError",  # a nvidia-ml-py that is older than the call
+        "not asked",
+        "not told",
+    }
+)
 
 
 @dataclass(frozen=True)
@@ -213,6 +261,38 @@ def grouped(findings: Iterable[Finding]) -> list[list[Finding]]:
         groups.setdefault((one.name, one.verdict, told), []).append(one)
     order = (Verdict.FAIL, Verdict.INCONCLUSIVE, Verdict.PASS, Verdict.NOT_APPLICABLE)
     return sorted(groups.values(), key=lambda same: order.index(same[0].verdict))
+
+
+_ODD_ONES = 3
+
+
+def together(same: Sequence[Finding]) -> str:
+    """What a group saw: the words of most GPUs, then of each that differs, by its index.
+
+    Where no words are those of most, the least and the largest number.
+    """
+    by_words: dict[str, list[Finding]] = {}
+    for one in same:
+        by_words.setdefault(one.seen, []).append(one)
+    usual, *others = sorted(by_words.values(), key=len, reverse=True)
+    if not others:
+        return usual[0].seen
+    if 2 * len(usual) > len(same):
+        return f"{usual[0].seen}; {_each(others)}"
+    numbers = sorted((one for one in same if one.value is not None), key=_number)
+    if len(numbers) == len(same) and numbers[0].seen != numbers[-1].seen:
+        return f"{_each([numbers[:1]])} to {_each([numbers[-1:]])}"
+    return _each([usual, *others])
+
+
+def _number(one: Finding) -> float:
+    return one.value or 0.0
+
+
+def _each(groups: Sequence[Sequence[Finding]]) -> str:
+    told = [f"GPU {places(those)}: {those[0].seen}" for those in groups[:_ODD_ONES]]
+    left = len(groups) - len(told)
+    return "; ".join(told) + (f"; and {left} more that differ" if left else "")
 
 
 def places(same: Iterable[Finding]) -> str:

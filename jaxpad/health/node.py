@@ -1,14 +1,11 @@
-"""What concerns the node as a whole: the driver, how many GPUs, and whether they are alike."""
+"""What concerns the node as a whole: the driver, and whether all GPUs are there."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
 
-from jaxpad.health.gpu import active
 from jaxpad.health.model import (
     Answer,
-    Gpu,
     Node,
     failed,
     held,
@@ -29,46 +26,6 @@ def speed(node: Node) -> Answer:
         remedy = "ask again; if it stays slow, see dmesg and what else asks the driver"
         return inconclusive(f"{took:.1f} s", remedy, **shown)
     return passed(f"{took:.2f} s", **shown)
-
-
-_MEASURES: dict[str, Callable[[Gpu], float | None]] = {
-    "GB of memory": lambda gpu: (gpu.state.memory.total_bytes.value or 0) / 1e9 or None,
-    "PCIe lanes at most": lambda gpu: gpu.state.pcie.max_width.value,
-    "NVLinks up": active,
-}
-
-
-def peers(gpu: Gpu) -> Answer:
-    """Inconclusive: other memory, slot or NVLinks than most GPUs of the same model here."""
-    same = [other for other in gpu.node.gpus if _model(other) == _model(gpu)]
-    if len(same) < 2:
-        return not_applicable("no other GPU of this model here")
-    differs = []
-    for words, measure in _MEASURES.items():
-        own, usual = measure(gpu), _usual([measure(other) for other in same])
-        if own is not None and usual is not None and _apart(gpu, words, own, usual):
-            differs.append(f"{own:.4g} {words}, most have {usual:.4g}")
-    if not differs:
-        return passed("like its peers")
-    remedy = (
-        "compare both with nvidia-smi -q; move the GPU to another slot to see which is at fault"
-    )
-    return inconclusive("; ".join(differs), remedy, why="one GPU that differs slows all of them")
-
-
-def _model(gpu: Gpu) -> str | None:
-    return gpu.state.identity.pci_device_id.value or gpu.state.identity.name.value
-
-
-def _usual(values: list[float | None]) -> float | None:
-    """What most have; the larger of two that are as frequent."""
-    known = Counter(value for value in values if value is not None)
-    return max(known, key=lambda value: (known[value], value)) if known else None
-
-
-def _apart(gpu: Gpu, words: str, own: float, usual: float) -> bool:
-    spread = gpu.bound("peer_memory_spread_most").value if "memory" in words else 0.0
-    return abs(own - usual) > spread * usual
 
 
 # Whether the driver answers, and for all GPUs of the machine.
@@ -164,6 +121,10 @@ def count(node: Node) -> Answer:
     if gone:
         where = f"{seen}; {', '.join(gone)} has fallen off the bus"
         return failed(where, LOST, why="PCI enumerated it, and it does not answer", **shown)
+    doubled = _doubled(node)
+    if doubled:
+        why = "the driver takes one GPU for several, or several for one"
+        return failed(f"{seen}, {doubled}", LOST, why=why, **shown)
     if node.snapshot.gpu_count.reason and not (_none_here(node) and node.expect):
         return not_applicable("the driver does not say: see above")
     if node.expect is None and _none_here(node):
@@ -189,6 +150,17 @@ def _fallen(node: Node) -> list[str]:
     fallen = {bus for bus, seconds in told if hours and (seconds >= since or seconds < 0)}
     lost = silent | (fallen & set(node.snapshot.unlisted))
     return sorted(lost - _given_away(node))
+
+
+def _doubled(node: Node) -> str:
+    """GPUs that answer to one name, in words: each has a UUID and a PCI bus id of its own."""
+    for words, name in (("UUID", "uuid"), ("PCI bus id", "pci_bus_id")):
+        told = [(getattr(gpu.state.identity, name).value, gpu.state.index) for gpu in node.gpus]
+        times = Counter(value for value, _ in told if value)
+        same = [index for value, index in told if times[value] > 1]
+        if same:
+            return f"GPUs {', '.join(map(str, same))} with one {words}"
+    return ""
 
 
 def _gone(line: Said) -> bool:

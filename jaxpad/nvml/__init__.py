@@ -27,10 +27,15 @@ if TYPE_CHECKING:
         match as match,
         record as record,
     )
-    from jaxpad.nvml.device import PYNVML as PYNVML, Identity as Identity
-    from jaxpad.nvml.hardware import (
+    from jaxpad.nvml.device import (
+        PYNVML as PYNVML,
         REASONS as REASONS,
         Clocks as Clocks,
+        Identity as Identity,
+        Throttle as Throttle,
+        reasons as reasons,
+    )
+    from jaxpad.nvml.hardware import (
         Ecc as Ecc,
         Fabric as Fabric,
         Memory as Memory,
@@ -38,8 +43,6 @@ if TYPE_CHECKING:
         Pcie as Pcie,
         RemappedRows as RemappedRows,
         RetiredPages as RetiredPages,
-        Throttle as Throttle,
-        reasons as reasons,
     )
     from jaxpad.nvml.kernel_log import (
         BusGpu as BusGpu,
@@ -77,7 +80,7 @@ _LATER = {
     "revive": "jaxpad.core.codec",
     "to_plain": "jaxpad.core.codec",
     "BusGpu": ".kernel_log",
-    "Clocks": ".hardware",
+    "Clocks": ".device",
     "CudaDevice": ".child",
     "Ecc": ".hardware",
     "Fabric": ".hardware",
@@ -101,13 +104,13 @@ _LATER = {
     "Power": ".state",
     "Process": ".state",
     "Processes": ".state",
-    "REASONS": ".hardware",
+    "REASONS": ".device",
     "RemappedRows": ".hardware",
     "RetiredPages": ".hardware",
     "Sampler": ".sampler",
     "Snapshot": ".state",
     "Temperature": ".state",
-    "Throttle": ".hardware",
+    "Throttle": ".device",
     "Trace": ".traces",
     "TraceColumn": ".traces",
     "Utilisation": ".state",
@@ -116,7 +119,7 @@ _LATER = {
     "cuda_devices": ".child",
     "kernel": ".kernel_log",
     "match": ".child",
-    "reasons": ".hardware",
+    "reasons": ".device",
     "record": ".child",
     "snapshot": ".state",
 }

@@ -37,7 +37,11 @@ def ask(
     Raises nothing: where the child gives no answer, every reading of NVML says why.
     """
     words = ("jaxpad.nvml", "snapshot", str(sysfs), str(kmsg))
-    told = ask_module(words, limit_s, environ)
+    return heard(ask_module(words, limit_s, environ), sysfs, kmsg)
+
+
+def heard(told: Reading[Any], sysfs: Path, kmsg: Path) -> Snapshot:
+    """The snapshot that a child told as plain data, or that of a machine which did not answer."""
     found = told.map(lambda plain: revive(Snapshot, plain, "snapshot"))
     return found.value or unanswered(found.reason or "no answer", sysfs, kmsg)
 

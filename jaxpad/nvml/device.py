@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
-from jaxpad.core.reading import Reading, absent, attempt, explain, plausible
+from jaxpad.core.reading import Reading, absent, attempt, explain, first, plausible
 
 # Many NVML fields in one call, at a microsecond a field.
 #
@@ -287,3 +287,132 @@ def bus_id(text: str | bytes) -> str:
     domain, bus, slot = words.strip().split(":")
     place, _, function = slot.partition(".")
     return f"{int(domain, 16):04x}:{int(bus, 16):02x}:{int(place, 16):02x}.{function or '0'}"
+
+
+# Clocks, and what holds them down.
+
+GRAPHICS, SM, MEMORY = 0, 1, 2  # nvmlClockType_t
+FASTEST = 10**5  # MHz; GDDR7 is at 14,000
+
+# nvmlClocksEventReason* of nvml.h, by bit.
+REASONS = {
+    0x1: "gpu_idle",
+    0x2: "applications_clocks_setting",
+    0x4: "sw_power_cap",
+    0x8: "hw_slowdown",
+    0x10: "sync_boost",
+    0x20: "sw_thermal_slowdown",
+    0x40: "hw_thermal_slowdown",
+    0x80: "hw_power_brake_slowdown",
+    0x100: "display_clock_setting",
+    0x200: "board_limit",
+    0x400: "reliability",
+}
+
+# nvmlPerfPolicyType_t, which drivers before 545 count by.
+_POLICIES = {
+    "sw_power_cap": 0,
+    "sw_thermal_slowdown": 1,
+    "sync_boost": 2,
+    "board_limit": 3,
+    "reliability": 5,
+}
+
+
+@dataclass(frozen=True)
+class Clocks:
+    """MHz, now and at most; applications clocks as set, and as the board comes with them.
+
+    NVIDIA calls applications clocks deprecated: newer drivers and boards may not tell them.
+    """
+
+    sm_mhz: Reading[int]
+    memory_mhz: Reading[int]
+    graphics_mhz: Reading[int]
+    max_sm_mhz: Reading[int]
+    max_memory_mhz: Reading[int]
+    max_graphics_mhz: Reading[int]
+    set_graphics_mhz: Reading[int]
+    set_memory_mhz: Reading[int]
+    default_graphics_mhz: Reading[int]
+    default_memory_mhz: Reading[int]
+
+
+@dataclass(frozen=True)
+class Throttle:
+    """Why the clocks are as they are: NVML's clocks event reasons, once throttle reasons.
+
+    `slowed_ns` is for how long each reason has held the clocks down since the driver was
+    loaded.
+    """
+
+    bits: Reading[int]
+    reasons: Reading[tuple[str, ...]]
+    supported: Reading[tuple[str, ...]]
+    slowed_ns: dict[str, Reading[int]]
+
+
+def clocks(device: Device) -> Clocks:
+    """Ask for all clocks; a highest clock of 0 cannot be, a clock of 0 now can."""
+    return Clocks(
+        sm_mhz=device.number("nvmlDeviceGetClockInfo", SM, high=FASTEST, unit="MHz"),
+        memory_mhz=device.number("nvmlDeviceGetClockInfo", MEMORY, high=FASTEST, unit="MHz"),
+        graphics_mhz=device.number("nvmlDeviceGetClockInfo", GRAPHICS, high=FASTEST, unit="MHz"),
+        max_sm_mhz=_highest(device, SM),
+        max_memory_mhz=_highest(device, MEMORY),
+        max_graphics_mhz=_highest(device, GRAPHICS),
+        set_graphics_mhz=_set(device, GRAPHICS, ""),
+        set_memory_mhz=_set(device, MEMORY, ""),
+        default_graphics_mhz=_set(device, GRAPHICS, "Default"),
+        default_memory_mhz=_set(device, MEMORY, "Default"),
+    )
+
+
+def _highest(device: Device, kind: int) -> Reading[int]:
+    return device.number("nvmlDeviceGetMaxClockInfo", kind, low=1, high=FASTEST, unit="MHz")
+
+
+def _set(device: Device, kind: int, which: str) -> Reading[int]:
+    """An applications clock; 0 is a way to say that there is none."""
+    call = f"nvmlDeviceGet{which}ApplicationsClock"
+    found = device.number(call, kind, high=FASTEST, unit="MHz")
+    return absent("not told: NVML says 0") if found.value == 0 else found
+
+
+def throttle(device: Device, bulk: Fields) -> Throttle:
+    """Ask by today's names, then by those of drivers before 535."""
+    bits = _bits(device, "Current")
+    return Throttle(
+        bits=bits,
+        reasons=bits.map(reasons),
+        supported=_bits(device, "Supported").map(reasons),
+        slowed_ns={name: _slowed(device, bulk, name) for name in SLOWED},
+    )
+
+
+def _bits(device: Device, kind: str) -> Reading[int]:
+    return first(
+        lambda: device.number(f"nvmlDeviceGet{kind}ClocksEventReasons"),
+        lambda: device.number(f"nvmlDeviceGet{kind}ClocksThrottleReasons"),
+    )
+
+
+def reasons(bits: int) -> tuple[str, ...]:
+    """The names of the bits that are set; one without a name is `0x800`."""
+    set_ = [1 << place for place in range(bits.bit_length()) if bits >> place & 1]
+    return tuple(REASONS.get(bit, hex(bit)) for bit in set_)
+
+
+def _slowed(device: Device, bulk: Fields, name: str) -> Reading[int]:
+    return first(
+        lambda: plausible(bulk[SLOWED[name]], 0, 2.0**63, "ns"),
+        lambda: violation(device, name),
+    )
+
+
+def violation(device: Device, name: str) -> Reading[int]:
+    """The same count from the older call, where that has one for this reason."""
+    if name not in _POLICIES:
+        return absent("not asked: no older call counts this")
+    found = device.ask("nvmlDeviceGetViolationStatus", _POLICIES[name])
+    return plausible(found.map(lambda status: status.violationTime), 0, 2.0**63, "ns")

@@ -16,8 +16,7 @@ from typing import Any, NamedTuple
 
 from jaxpad.core.reading import ALL_ONES, Reading, absent, attempt, explain
 from jaxpad.nvml import device as fields
-from jaxpad.nvml.device import Bulk
-from jaxpad.nvml.hardware import MEMORY, SM
+from jaxpad.nvml.device import MEMORY, SM, Bulk
 from jaxpad.nvml.state import GPU_SENSOR
 from jaxpad.nvml.traces import GpmTrace, Lost, TraceColumn
 

@@ -1,8 +1,9 @@
-"""Clocks, and what holds them down."""
+"""What a GPU's memory is worth, and what the GPU hangs on: PCIe, NVLinks, the fabric."""
 
 from __future__ import annotations
 
 import ctypes
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,119 +11,11 @@ from jaxpad.core.reading import GARBAGE, Reading, absent, attempt, first, plausi
 from jaxpad.nvml import device as fields
 from jaxpad.nvml.device import Device, Fields
 
-GRAPHICS, SM, MEMORY = 0, 1, 2  # nvmlClockType_t
-FASTEST = 10**5  # MHz; GDDR7 is at 14,000
-
-# nvmlClocksEventReason* of nvml.h, by bit.
-REASONS = {
-    0x1: "gpu_idle",
-    0x2: "applications_clocks_setting",
-    0x4: "sw_power_cap",
-    0x8: "hw_slowdown",
-    0x10: "sync_boost",
-    0x20: "sw_thermal_slowdown",
-    0x40: "hw_thermal_slowdown",
-    0x80: "hw_power_brake_slowdown",
-    0x100: "display_clock_setting",
-    0x200: "board_limit",
-    0x400: "reliability",
-}
-
-# nvmlPerfPolicyType_t, which drivers before 545 count by.
-_POLICIES = {
-    "sw_power_cap": 0,
-    "sw_thermal_slowdown": 1,
-    "sync_boost": 2,
-    "board_limit": 3,
-    "reliability": 5,
-}
-
-
-@dataclass(frozen=True)
-class Clocks:
-    """MHz, now and at most."""
-
-    sm_mhz: Reading[int]
-    memory_mhz: Reading[int]
-    graphics_mhz: Reading[int]
-    max_sm_mhz: Reading[int]
-    max_memory_mhz: Reading[int]
-    max_graphics_mhz: Reading[int]
-
-
-@dataclass(frozen=True)
-class Throttle:
-    """Why the clocks are as they are: NVML's clocks event reasons, once throttle reasons.
-
-    `slowed_ns` is for how long each reason has held the clocks down since the driver was
-    loaded.
-    """
-
-    bits: Reading[int]
-    reasons: Reading[tuple[str, ...]]
-    supported: Reading[tuple[str, ...]]
-    slowed_ns: dict[str, Reading[int]]
-
-
-def clocks(device: Device) -> Clocks:
-    """Ask for six clocks; a highest clock of 0 cannot be, a clock of 0 now can."""
-    return Clocks(
-        sm_mhz=device.number("nvmlDeviceGetClockInfo", SM, high=FASTEST, unit="MHz"),
-        memory_mhz=device.number("nvmlDeviceGetClockInfo", MEMORY, high=FASTEST, unit="MHz"),
-        graphics_mhz=device.number("nvmlDeviceGetClockInfo", GRAPHICS, high=FASTEST, unit="MHz"),
-        max_sm_mhz=_highest(device, SM),
-        max_memory_mhz=_highest(device, MEMORY),
-        max_graphics_mhz=_highest(device, GRAPHICS),
-    )
-
-
-def _highest(device: Device, kind: int) -> Reading[int]:
-    return device.number("nvmlDeviceGetMaxClockInfo", kind, low=1, high=FASTEST, unit="MHz")
-
-
-def throttle(device: Device, bulk: Fields) -> Throttle:
-    """Ask by today's names, then by those of drivers before 535."""
-    bits = _bits(device, "Current")
-    return Throttle(
-        bits=bits,
-        reasons=bits.map(reasons),
-        supported=_bits(device, "Supported").map(reasons),
-        slowed_ns={name: _slowed(device, bulk, name) for name in fields.SLOWED},
-    )
-
-
-def _bits(device: Device, kind: str) -> Reading[int]:
-    return first(
-        lambda: device.number(f"nvmlDeviceGet{kind}ClocksEventReasons"),
-        lambda: device.number(f"nvmlDeviceGet{kind}ClocksThrottleReasons"),
-    )
-
-
-def reasons(bits: int) -> tuple[str, ...]:
-    """The names of the bits that are set; one without a name is `0x800`."""
-    set_ = [1 << place for place in range(bits.bit_length()) if bits >> place & 1]
-    return tuple(REASONS.get(bit, hex(bit)) for bit in set_)
-
-
-def _slowed(device: Device, bulk: Fields, name: str) -> Reading[int]:
-    return first(
-        lambda: plausible(bulk[fields.SLOWED[name]], 0, 2.0**63, "ns"),
-        lambda: violation(device, name),
-    )
-
-
-def violation(device: Device, name: str) -> Reading[int]:
-    """The same count from the older call, where that has one for this reason."""
-    if name not in _POLICIES:
-        return absent("not asked: no older call counts this")
-    found = device.ask("nvmlDeviceGetViolationStatus", _POLICIES[name])
-    return plausible(found.map(lambda status: status.violationTime), 0, 2.0**63, "ns")
-
-
 # The GPU's memory: how much, how busy, and how sound.
 
 SINGLE, DOUBLE = 0, 1  # nvmlMemoryErrorType_t; also nvmlPageRetirementCause_t
 VOLATILE, AGGREGATE = 0, 1  # nvmlEccCounterType_t
+SRAM = 7  # nvmlMemoryLocation_t
 
 
 @dataclass(frozen=True)
@@ -148,6 +41,8 @@ class Ecc:
     uncorrected_volatile: Reading[int]
     corrected_aggregate: Reading[int]
     uncorrected_aggregate: Reading[int]
+    sram_uncorrected: Reading[int]  # aggregate, of caches and registers
+    sram_exceeded: Reading[bool]  # NVIDIA's own threshold for replacing boards; told to root
 
 
 @dataclass(frozen=True)
@@ -158,6 +53,8 @@ class RemappedRows:
     uncorrectable: Reading[int]
     pending: Reading[bool]  # a reset is needed
     failed: Reading[bool]  # no spare row was left
+    banks_without_spare: Reading[int]  # the next bad row of such a bank cannot be replaced
+    repair_pending: Reading[bool]  # of a memory channel or a TPC, by a reset (Blackwell)
 
 
 @dataclass(frozen=True)
@@ -205,7 +102,29 @@ def ecc(device: Device) -> Ecc:
         uncorrected_volatile=_errors(device, DOUBLE, VOLATILE),
         corrected_aggregate=_errors(device, SINGLE, AGGREGATE),
         uncorrected_aggregate=_errors(device, DOUBLE, AGGREGATE),
+        **_sram(device),
     )
+
+
+def _sram(device: Device) -> dict[str, Reading[Any]]:
+    """Root is told both, anybody the errors."""
+    found = sram_status(device)
+    return {
+        "sram_uncorrected": first(
+            lambda: found.map(lambda info: info.aggregateUncParity + info.aggregateUncSecDed),
+            lambda: device.number("nvmlDeviceGetMemoryErrorCounter", DOUBLE, AGGREGATE, SRAM),
+        ),
+        "sram_exceeded": found.map(lambda info: bool(info.bThresholdExceeded)),
+    }
+
+
+def sram_status(device: Device) -> Reading[Any]:
+    """NVML's structure of errors outside DRAM (Ampere and newer)."""
+    info = attempt(lambda: device.nvml.c_nvmlEccSramErrorStatus_v1_t())
+    if info.value is None:
+        return info
+    asked = device.ask("nvmlDeviceGetSramEccErrorStatus", ctypes.byref(info.value))
+    return asked.map(lambda _: info.value)
 
 
 def _errors(device: Device, kind: int, counter: int) -> Reading[int]:
@@ -223,13 +142,17 @@ def remapped_rows(device: Device, name: str, corrected: Ecc) -> RemappedRows:
         reason = "error correction is off on a GeForce"
     if reason is not None:
         none = absent(f"not asked: without error correction the answer is no answer ({reason})")
-        return RemappedRows(none, none, none, none)
+        return RemappedRows(none, none, none, none, none, none)
     found = device.ask("nvmlDeviceGetRemappedRows")
     return RemappedRows(
         correctable=found.map(lambda rows: rows[0]),
         uncorrectable=found.map(lambda rows: rows[1]),
         pending=found.map(lambda rows: bool(rows[2])),
         failed=found.map(lambda rows: bool(rows[3])),
+        banks_without_spare=device.ask("nvmlDeviceGetRowRemapperHistogram").map(
+            lambda banks: banks.none
+        ),
+        repair_pending=device.ask("nvmlDeviceGetRepairStatus").map(any),
     )
 
 
@@ -358,6 +281,27 @@ def _link(device: Device, told: Fields, link: int) -> NvLink:
         failed_recoveries=newer.get((fields.LINK_FAILED_RECOVERIES, link), _OLDER),
         symbol_errors=newer.get((fields.LINK_SYMBOL_ERRORS, link), _OLDER),
     )
+
+
+P2P_NVLINK = 2  # nvmlGpuP2PCapsIndex_t
+
+
+def peer_links(
+    device: Device, others: Mapping[int, Reading[Any]], links: Reading[tuple[NvLink, ...]]
+) -> dict[str, Reading[int]]:
+    """Whether NVLink carries data to each other GPU, by its index: nvmlGpuP2PStatus_t, 0 is OK.
+
+    Not asked of a GPU whose links are all down. That another GPU is lost is no error of this one.
+    """
+    if not any(link.active.value for link in links.value or ()):
+        return {}
+    known = {str(index): handle.value for index, handle in others.items() if handle.known}
+    return {index: _status(device, handle) for index, handle in known.items()}
+
+
+def _status(device: Device, handle: Any) -> Reading[int]:
+    found = device.ask("nvmlDeviceGetP2PStatus", handle, P2P_NVLINK)
+    return found if found.known else absent(f"not told: {found.reason}")
 
 
 def fabric(device: Device) -> Fabric:

@@ -13,7 +13,7 @@ from jaxpad.nvml import device as fields
 from jaxpad.nvml.child import cuda_devices
 from jaxpad.nvml.device import Device, bus_id, started
 from jaxpad.nvml.fast_calls import APART_S, METRICS, Gpm
-from jaxpad.nvml.hardware import MOST_LINKS, fabric_info
+from jaxpad.nvml.hardware import MOST_LINKS, P2P_NVLINK, fabric_info, sram_status
 
 # Every call that a recording makes, by the keys of a scenario file.
 #
@@ -50,6 +50,7 @@ PLAIN_CALLS = (
     "PowerManagementLimitConstraints",
     "PowerUsage",
     "RemappedRows",
+    "RepairStatus",
     "RetiredPagesPendingStatus",
     "Serial",
     "SupportedClocksEventReasons",
@@ -64,8 +65,11 @@ _LINKS = range(MOST_LINKS)
 
 # Arguments of a call that takes some.
 CALLS_WITH_ARGUMENTS: dict[str, list[tuple[int, ...]]] = {
+    "ApplicationsClock": [(kind,) for kind in (0, 2)],
+    "DefaultApplicationsClock": [(kind,) for kind in (0, 2)],
     "ClockInfo": [(kind,) for kind in range(4)],
     "MaxClockInfo": [(kind,) for kind in range(4)],
+    "MemoryErrorCounter": [(1, 1, 7)],  # uncorrected, of the board's life, in SRAM
     "NvLinkErrorCounter": [(link, counter) for link in _LINKS for counter in range(4)],
     "NvLinkState": [(link,) for link in _LINKS],
     "NvLinkVersion": [(link,) for link in _LINKS],
@@ -87,8 +91,10 @@ STRUCTURE_CALLS: dict[str, tuple[str, ...]] = {
     "Attributes": ("multiprocessorCount", "memorySizeMB"),
     "MemoryInfo": ("total", "free", "used"),
     "PciInfo": ("busId", "pciDeviceId", "pciSubSystemId"),
+    "RowRemapperHistogram": ("max", "high", "partial", "low", "none"),
     "UtilizationRates": ("gpu", "memory"),
 }
+_SRAM = ("aggregateUncParity", "aggregateUncSecDed", "aggregateCor", "bThresholdExceeded")
 
 OF_LINKS = (
     fields.LINK_STATE,
@@ -137,7 +143,13 @@ def answers(device: Device) -> Iterator[tuple[str, Any]]:
     newer = device.ask("nvmlDeviceGetMemoryInfo", version_2)
     yield from kept("MemoryInfo_v2", _structure(newer, ("total", "reserved", "free", "used")))
     yield from kept("GpuFabricInfo", _fabric(device))
+    yield from kept("SramEccErrorStatus", _structure(sram_status(device), _SRAM))
+    yield from kept("ValidateInforom", said(device.ask("nvmlDeviceValidateInforom").map(_sound)))
     yield from kept("Field", _fields(device))
+
+
+def _sound(_: None) -> int:
+    return 1
 
 
 def _listed(value: Any) -> Any:
@@ -155,7 +167,9 @@ def _by_argument(device: Device, name: str, wanted: list[tuple[int, ...]]) -> Ta
         answer = device.ask(f"nvmlDeviceGet{name}", *given).map(PART_CALLS.get(name, _listed))
         value = said(answer)
         if value not in _NO_SUCH:
-            table = found if len(given) == 1 else found.setdefault(str(given[0]), {})
+            table = found
+            for each in given[:-1]:
+                table = table.setdefault(str(each), {})
             table[str(given[-1])] = value
     return found
 
@@ -273,8 +287,20 @@ def _gpu(nvml: Any, index: int, disguise: Disguise, names: Table) -> Table:
         _disguised(dict(answers(device)), disguise)
         | dict(_processes(device, disguise, names))
         | _gpm(device)
+        | dict(kept("P2PStatus", _peers(nvml, device, index)))
         | ({"mig": slices} if slices else {})
     )
+
+
+def _peers(nvml: Any, device: Device, index: int) -> Table:
+    """NVLink's way to each other GPU, by its index."""
+    found: Table = {}
+    for other in range(attempt(nvml.nvmlDeviceGetCount).value or 0):
+        handle = attempt(nvml.nvmlDeviceGetHandleByIndex, other)
+        if other != index and handle.known:
+            value = said(device.ask("nvmlDeviceGetP2PStatus", handle.value, P2P_NVLINK))
+            found |= {} if value in _NO_SUCH else {str(other): {str(P2P_NVLINK): value}}
+    return found
 
 
 def _processes(device: Device, disguise: Disguise, names: Table) -> Iterator[tuple[str, Any]]:

@@ -12,9 +12,8 @@ from typing import Any
 
 from jaxpad.core.reading import GARBAGE, Reading, absent, attempt, explain, first
 from jaxpad.nvml import device as fields
-from jaxpad.nvml.device import Bulk, Device, bus_id, started
+from jaxpad.nvml.device import FASTEST, Bulk, Device, bus_id, started, violation
 from jaxpad.nvml.fast_calls import BULK, IN_BULK, Counter, Gpm, Number, Probe, counted
-from jaxpad.nvml.hardware import FASTEST, violation
 from jaxpad.nvml.state import COLDEST, HOTTEST, MOST_MILLIWATTS
 from jaxpad.nvml.traces import Gap, GpmTrace, GpuTrace, Lost, Trace, TraceColumn
 

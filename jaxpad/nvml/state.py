@@ -3,16 +3,26 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from jaxpad.core.reading import Reading, absent, attempt, first, plausible
 from jaxpad.nvml import device as fields
-from jaxpad.nvml.device import Device, Fields, Identity, identity, started
+from jaxpad.nvml.device import (
+    Clocks,
+    Device,
+    Fields,
+    Identity,
+    Throttle,
+    clocks,
+    identity,
+    started,
+    throttle,
+)
 from jaxpad.nvml.driver import cuda_version
 from jaxpad.nvml.hardware import (
-    Clocks,
     Ecc,
     Fabric,
     Memory,
@@ -20,16 +30,14 @@ from jaxpad.nvml.hardware import (
     Pcie,
     RemappedRows,
     RetiredPages,
-    Throttle,
-    clocks,
     ecc,
     fabric,
     memory,
     nvlinks,
     pcie,
+    peer_links,
     remapped_rows,
     retired_pages,
-    throttle,
 )
 from jaxpad.nvml.kernel_log import KMSG, SYSFS, Kernel, kernel
 
@@ -48,6 +56,7 @@ class Modes:
     performance_state: Reading[int]  # P0 is the fastest, P15 the slowest
     virtualisation: Reading[str]
     recovery_action: Reading[int]  # nvmlDeviceGpuRecoveryAction_t; 0 is none
+    inforom_valid: Reading[bool]  # the board's own record, by its checksums
 
 
 @dataclass(frozen=True)
@@ -106,7 +115,15 @@ def modes(device: Device, bulk: Fields) -> Modes:
             VIRTUALISATION.__getitem__
         ),
         recovery_action=plausible(bulk[fields.RECOVERY_ACTION], 0, 255, ""),
+        inforom_valid=_inforom(device),
     )
+
+
+def _inforom(device: Device) -> Reading[bool]:
+    found = device.ask("nvmlDeviceValidateInforom")
+    if found.error == "NVMLError_CorruptedInforom":
+        return Reading(False)
+    return found.map(lambda _: True)
 
 
 def utilisation(device: Device) -> Utilisation:
@@ -287,6 +304,7 @@ class GpuState:
     retired_pages: RetiredPages
     pcie: Pcie
     nvlinks: Reading[tuple[NvLink, ...]]
+    peer_links: dict[str, Reading[int]]  # NVLink's way to each other GPU, 0 is OK
     fabric: Fabric
     mig: Mig
     modes: Modes
@@ -336,23 +354,28 @@ def _snapshot(nvml: Reading[Any], said: Kernel) -> Snapshot:
     def ask(call: str) -> Reading[Any]:
         return nvml.map(lambda module: getattr(module, call)())
 
-    count = ask("nvmlDeviceGetCount")
+    count, module = ask("nvmlDeviceGetCount"), cast("Any", nvml.value)
+    handles = {
+        index: attempt(module.nvmlDeviceGetHandleByIndex, index)
+        for index in range(count.value or 0)
+    }
     return Snapshot(
         unix_s=time.time(),
         driver_version=ask("nvmlSystemGetDriverVersion"),
         nvml_version=ask("nvmlSystemGetNVMLVersion"),
         cuda_version=cuda_version(nvml.value) if nvml.known else nvml,
         gpu_count=count,
-        gpus=tuple(gpu(nvml.value, index) for index in range(count.value or 0)),
+        gpus=tuple(gpu(module, index, handles) for index in handles),
         kernel=said,
     )
 
 
-def gpu(nvml: Any, index: int) -> GpuState:
-    """Ask one GPU, by NVML's index, for everything."""
-    device = Device(nvml, attempt(nvml.nvmlDeviceGetHandleByIndex, index))
+def gpu(nvml: Any, index: int, handles: Mapping[int, Reading[Any]]) -> GpuState:
+    """Ask one GPU of `handles`, by NVML's index, for everything."""
+    device = Device(nvml, handles[index])
+    others = {other: handle for other, handle in handles.items() if other != index}
     bulk = device.fields(fields.ALL)
-    names, corrected = identity(device), ecc(device)
+    names, corrected, links = identity(device), ecc(device), nvlinks(device, bulk)
     return GpuState(
         index=index,
         identity=names,
@@ -366,7 +389,8 @@ def gpu(nvml: Any, index: int) -> GpuState:
         remapped_rows=remapped_rows(device, names.name.value or "", corrected),
         retired_pages=retired_pages(device),
         pcie=pcie(device),
-        nvlinks=nvlinks(device, bulk),
+        nvlinks=links,
+        peer_links=peer_links(device, others, links),
         fabric=fabric(device),
         mig=mig(device),
         modes=modes(device, bulk),
