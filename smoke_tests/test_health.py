@@ -95,6 +95,11 @@ def test_pages(ask: Ask) -> None:
     ask("pages")
 
 
+def test_inforom(ask: Ask) -> None:
+    """The board's own record matches its checksums."""
+    ask("inforom")
+
+
 def test_memory(ask: Ask) -> None:
     """All of each GPU's memory is there."""
     ask("memory")
@@ -115,8 +120,13 @@ def test_power(ask: Ask) -> None:
     ask("power")
 
 
+def test_clocks(ask: Ask) -> None:
+    """Nobody has set a GPU's clocks below its highest."""
+    ask("clocks")
+
+
 def test_pcie(ask: Ask) -> None:
-    """Every PCIe link is as wide as it can be."""
+    """Every PCIe link is as wide and fast as it can be."""
     ask("pcie")
 
 
@@ -128,6 +138,16 @@ def test_replays(ask: Ask) -> None:
 def test_nvlink(ask: Ask) -> None:
     """All NVLinks are up."""
     ask("nvlink")
+
+
+def test_nvlink_errors(ask: Ask) -> None:
+    """No NVLink counts many more errors than most."""
+    ask("nvlink errors")
+
+
+def test_p2p(ask: Ask) -> None:
+    """NVLink reaches the other GPUs, where it is up."""
+    ask("p2p")
 
 
 def test_fabric(ask: Ask) -> None:

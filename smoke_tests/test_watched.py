@@ -41,8 +41,9 @@ def test_no_slowdown(trace: Trace, bounds: Bounds) -> None:
 
 
 def test_counters_stay(survey: Survey, bounds: Bounds) -> None:
-    """No memory error, no Xid and few PCIe replays came during the run."""
+    """No memory error, no Xid and few errors of links came during the run."""
     if not survey.snapshot.gpus:
         checks.not_applicable("the driver lists no GPU: see test_health.py")
     now = node.look(os.environ).snapshot
-    gates.counters(survey.snapshot, now, bounds["pcie_replays_most"].value).give()
+    replays, errors = bounds["pcie_replays_most"].value, bounds["nvlink_errors_most"].value
+    gates.counters(survey.snapshot, now, replays, errors).give()

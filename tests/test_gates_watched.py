@@ -129,6 +129,45 @@ def test_counters() -> None:
     assert gates.counters(old, old, 80).verdict is PASS  # test_health.py has it
 
 
+@pytest.mark.parametrize(
+    ("name", "grown", "expected"),
+    [
+        ("crc_errors", 10**8, UNSURE),
+        ("replay_errors", 7, PASS),
+        ("symbol_errors", 10**9, UNSURE),
+        ("failed_recoveries", 1, UNSURE),
+    ],
+)
+def test_link_counters(name: str, grown: int, expected: Verdict) -> None:
+    seen = node()
+    link, *rest = seen.snapshot.gpus[0].nvlinks.value or ()
+
+    def counted(number: int) -> Snapshot:
+        told: dict[str, Any] = {name: Reading(number)}
+        return later(seen, nvlinks=Reading((replace(link, **told), *rest)))
+
+    assert gates.counters(counted(0), counted(grown), 80, 100).verdict is expected
+    assert gates.counters(counted(grown), counted(0), 80, 100).verdict is PASS  # a reset
+
+
+def test_countless() -> None:
+    """A GPU that counts nothing is not applicable, unless the kernel's log was read."""
+    seen = node()
+    none: Reading[Any] = Reading(None, "NVMLError_NotSupported: x")
+    gpu = seen.snapshot.gpus[0]
+    bare = replace(
+        gpu,
+        ecc=replace(gpu.ecc, uncorrected_volatile=none),
+        remapped_rows=replace(gpu.remapped_rows, uncorrectable=none),
+        pcie=replace(gpu.pcie, replays=none),
+        nvlinks=none,
+    )
+    before = replace(seen.snapshot, gpus=(bare,))
+    assert gates.counters(before, before, 80).verdict is PASS
+    unread = replace(before, kernel=replace(before.kernel, xids=none))
+    assert gates.counters(unread, unread, 80).verdict is Verdict.NOT_APPLICABLE
+
+
 def _logged(seen: Snapshot, code: int) -> Snapshot:
     xids = (Xid(100.0, "0000:0b:00.0", code, "words"),)
     return replace(seen, kernel=replace(seen.kernel, xids=Reading(xids)))

@@ -19,6 +19,7 @@ from pathlib import Path
 import pytest
 
 from gate_samples import COPY, GEMM, evidence, node, rate, rates, trace
+from health_cases import off_the_bus, one_gpu, with_module
 from helpers import HOME, environ
 from jaxpad import gates
 from jaxpad.core.reading import Reading
@@ -28,7 +29,6 @@ from jaxpad.nvml import GpuState
 from jaxpad.smoke import collection
 from jaxpad.smoke.child import run_file
 from smoke_faults import Case, Fault, Outcome, held_down, run, whole
-from test_health_faults import off_the_bus, one_gpu, with_module
 from test_throughput import HANGS, eight
 
 FAIL, UNSURE = Verdict.FAIL, Verdict.INCONCLUSIVE

@@ -146,16 +146,39 @@ def _below(
         yield f"GPU {index}: its {what} clock is at {now.value} of {most.value} MHz under load"
 
 
+def _of_links(*names: str) -> Callable[[GpuState], Reading[int]]:
+    """The sum of these counters over a GPU's NVLinks."""
+
+    def read(gpu: GpuState) -> Reading[int]:
+        told = [getattr(link, name) for link in gpu.nvlinks.value or () for name in names]
+        known = [found.value for found in told if found.value is not None]
+        reason = gpu.nvlinks.reason or "not told: no NVLink tells its errors"
+        return Reading(sum(known)) if known else Reading(None, reason)
+
+    return read
+
+
 _COUNTERS: dict[str, Callable[[GpuState], Reading[int]]] = {
     "uncorrected ECC errors": lambda gpu: gpu.ecc.uncorrected_volatile,
     "rows replaced for uncorrectable errors": lambda gpu: gpu.remapped_rows.uncorrectable,
     "PCIe replays": lambda gpu: gpu.pcie.replays,
+    "NVLink errors": _of_links("replay_errors", "recovery_errors", "crc_errors", "symbol_errors"),
+    "failed NVLink recoveries": _of_links("failed_recoveries"),
 }
 _FATAL = ("uncorrected ECC errors", "rows replaced for uncorrectable errors")
 
 
-def counters(before: Snapshot, after: Snapshot, most_replays: float) -> Answer:
-    """Fail: memory errors or Xids that came during the run. Inconclusive: many PCIe replays."""
+_NO_SUCH = ("NVMLError_NotSupported", "NVMLError_FunctionNotFound", "not asked", "not told")
+
+
+def counters(
+    before: Snapshot, after: Snapshot, most_replays: float, most_errors: float = 100.0
+) -> Answer:
+    """Fail: memory errors or Xids that came during the run.
+
+    Inconclusive: more PCIe replays or NVLink errors than given, or a failed NVLink recovery.
+    Not applicable to GPUs that count none of it, where the kernel's log cannot be read either.
+    """
     grown = list(_grown(before, after))
     fatal = [words for name, words, _ in grown if name in _FATAL]
     xids = _new_xids(before, after)
@@ -169,13 +192,21 @@ def counters(before: Snapshot, after: Snapshot, most_replays: float) -> Answer:
         words = ", ".join(f"Xid {xid.code} of {xid.pci_bus_id}" for xid in xids[:4])
         remedy = "see dmesg for the process that it names; look the code up in NVIDIA's catalogue"
         return Answer(Verdict.INCONCLUSIVE, f"during the run: {words}", remedy)
-    replays = [words for name, words, by in grown if name == "PCIe replays" and by > most_replays]
-    if replays:
+    limits = {"PCIe replays": most_replays, "NVLink errors": most_errors}
+    many = [words for name, words, by in grown if by > limits.get(name, 0)]
+    if many:
         remedy = "reseat the GPU and its riser or cable, then run again"
-        return Answer(Verdict.INCONCLUSIVE, f"during the run: {'; '.join(replays)}", remedy)
+        return Answer(Verdict.INCONCLUSIVE, f"during the run: {'; '.join(many[:4])}", remedy)
     if gone := list(_gone(before, after)):
         return _unsure(f"in the second look: {'; '.join(gone[:4])}", SLOW_DRIVER)
+    if all(map(_countless, before.gpus)) and not after.kernel.xids.known:
+        return Answer(Verdict.NOT_APPLICABLE, "these GPUs count no errors")
     return Answer(Verdict.PASS)
+
+
+def _countless(gpu: GpuState) -> bool:
+    """Whether a GPU has no counters at all, as integrated ones."""
+    return all(read(gpu).error in _NO_SUCH for read in _COUNTERS.values())
 
 
 def _gone(before: Snapshot, after: Snapshot) -> Iterator[str]:
@@ -191,7 +222,8 @@ def _gone(before: Snapshot, after: Snapshot) -> Iterator[str]:
             yield f"GPU {gpu.index} is not listed any more"
             continue
         told = [name for name, read in _COUNTERS.items() if read(gpu).known]
-        yield from filter(None, [lack(f"counter of GPU {gpu.index}", told)])
+        if not _countless(gpu):
+            yield from filter(None, [lack(f"counter of GPU {gpu.index}", told)])
         lost = (name for name in told if not _COUNTERS[name](now).known)
         yield from (f"GPU {gpu.index} does not tell its {name} any more" for name in lost)
     if before.kernel.xids.known and not after.kernel.xids.known:
