@@ -2,6 +2,9 @@
 
 import sys
 
+if not sys.flags.safe_path:  # Python has put the current folder first, whose files are not ours
+    sys.path.pop(0)
+
 from jaxpad.cli.main import main
 
 sys.exit(main())

@@ -82,5 +82,26 @@ def test_what_starts_nothing_is_not_taken_for_it() -> None:
     assert not starts(text)
 
 
+# What a job starts in a checkout or apart from its folder; a kernel of Jupyter's; how a run was
+# called, for its report.
+NAMES_PYTHON = {f"jaxpad/{one}.py" for one in ("clusters/slurm_plan", "cli/launch", "smoke/local")}
+
+
+def test_a_python_of_ours_is_named_in_one_place() -> None:
+    """Whose argv does not come from `child.python` imports from the current folder.
+
+    Not so in tools/, whose current folder is the checkout that it belongs to.
+    """
+    named = {
+        file.relative_to(HOME).as_posix()
+        for file in FILES
+        if file.is_relative_to(HOME / "jaxpad")
+        for node in ast.walk(ast.parse(file.read_text()))
+        if isinstance(node, ast.List | ast.Tuple)
+        and any("sys.executable" in ast.unparse(part) for part in node.elts)
+    }
+    assert named == NAMES_PYTHON
+
+
 def test_those_apart_are_there() -> None:
     assert all((HOME / name).is_file() for name in ALONE)

@@ -72,7 +72,7 @@ def _reason(stderr: str) -> str:
 def collect_argv(program: str, image: str) -> list[str]:
     """Run the collector in the image: as its user, with no network and nothing mounted."""
     run = [program, "run", "--rm", "--network", "none", "--entrypoint", "python3"]
-    return [*run, image, "-c", Path(sbom_collect.__file__).read_text(encoding="utf-8")]
+    return [*run, image, "-P", "-c", Path(sbom_collect.__file__).read_text(encoding="utf-8")]
 
 
 def _made(environ: Mapping[str, str]) -> datetime.datetime:

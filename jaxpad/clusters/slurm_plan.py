@@ -99,7 +99,13 @@ def _runs(words: Sequence[str], box: Inside, before: Sequence[str], gpus: int) -
         return apptainer_argv(box, [*before, "jaxpad", *words], gpus=bool(gpus))
     if box.runtime == "pyxis":
         return [*before, "jaxpad", *words]
-    return [*before, *_in_project(), sys.executable, "-m", "jaxpad", *words]
+    # A checkout is found in the folder that the job starts in; an installed one is not there.
+    apart = [] if _is_checkout() else ["-P"]
+    return [*before, *_in_project(), sys.executable, *apart, "-m", "jaxpad", *words]
+
+
+def _is_checkout() -> bool:
+    return (paths.HOME / "jaxpad").is_dir()
 
 
 def _in_project() -> list[str]:
@@ -110,8 +116,7 @@ def _in_project() -> list[str]:
 
 def start_in(box: Inside, out: Path) -> Path:
     """The folder that jobs start in: a checkout's, in which `python -m jaxpad` finds it."""
-    checkout = (paths.HOME / "jaxpad").is_dir()
-    return paths.HOME if checkout and box.runtime == "none" else out
+    return paths.HOME if _is_checkout() and box.runtime == "none" else out
 
 
 # Which nodes there are, and which of them to test.

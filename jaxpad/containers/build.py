@@ -230,7 +230,7 @@ def base_step(options: Options, engine: Oci, home: Path) -> Step:
 def version_step(options: Options, engine: Oci, home: Path) -> Step:
     """List the base's Python packages, as JSON."""
     run = [engine.program, "run", "--rm", "--network", "none", "--entrypoint", "python3"]
-    return Step((*run, _base(options, home).tag, "-m", "pip", "list", "--format", "json"))
+    return Step((*run, _base(options, home).tag, "-P", "-m", "pip", "list", "--format", "json"))
 
 
 def later_steps(

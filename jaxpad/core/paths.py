@@ -108,11 +108,25 @@ def importable(environ: Mapping[str, str]) -> dict[str, str]:
     """`environ` for a child Python that imports this very package and has this very project.
 
     And nothing from the current folder: neither as Python does where it is not told otherwise,
-    nor for an empty part of PYTHONPATH, which means that folder.
+    nor for an empty part of PYTHONPATH, or one that is `.`, which mean that folder. Other
+    relative parts are made absolute, as a child may start elsewhere.
     """
-    parts = [str(_PACKAGE.parent), *environ.get("PYTHONPATH", "").split(os.pathsep)]
-    ours = {"PYTHONPATH": os.pathsep.join(filter(None, parts)), "PYTHONSAFEPATH": "1"}
+    parts = [str(_PACKAGE.parent), *_elsewhere(environ.get("PYTHONPATH", ""))]
+    ours = {"PYTHONPATH": os.pathsep.join(parts), "PYTHONSAFEPATH": "1"}
     return dict(environ) | ours | {PROJECT: str(project() or "")}
+
+
+def _elsewhere(search: str) -> list[str]:
+    """The parts of a search path, absolute, but those that name the current folder as such."""
+    parts = [Path(part) for part in search.split(os.pathsep) if part]
+    try:
+        return [str(part.absolute()) for part in parts if part.is_absolute() or _moves(part)]
+    except OSError:  # the current folder was removed under us: it holds nothing
+        return [str(part) for part in parts if part.is_absolute()]
+
+
+def _moves(part: Path) -> bool:
+    return os.path.normpath(part) != "."
 
 
 def _named(given: str) -> Path | None:
