@@ -30,7 +30,7 @@ from jaxpad.effects import compilation, matrix
 from jaxpad.fleet import digest
 from jaxpad.fleet.untrusted import parse as parse_report
 from jaxpad.health import kernel as health_kernel
-from jaxpad.multi import network, reading
+from jaxpad.multi import network, record as records
 from jaxpad.nvml import kernel_log, xid
 from jaxpad.report import traces_from_json, traces_to_json
 from jaxpad.tune import load_space
@@ -207,7 +207,7 @@ def good_json(name: str) -> Any:
     return {
         "report": lambda: json.loads(_report_text()),
         "traces": lambda: traces_to_json(TRACES["hostile node"]),
-        "record": lambda: json.loads(reading.text(ONE)),
+        "record": lambda: json.loads(records.text(ONE)),
         "matrix": _few_rows,
     }[name]()
 
@@ -231,7 +231,7 @@ def _read_json(name: str, text: str, folder: Path) -> object:
     readers: dict[str, Callable[[str], object]] = {
         "report": _read_report,
         "traces": _read_traces,
-        "record": lambda text: reading._record(text),
+        "record": lambda text: records._record(text),
         "matrix": partial(_read_matrix, folder),
     }
     with soon(), contextlib.suppress(UsageError):

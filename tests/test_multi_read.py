@@ -13,8 +13,7 @@ from jaxpad import multi
 from jaxpad.core.results import Verdict
 from jaxpad.multi import Expected, Record
 from jaxpad.multi.process import _keeper
-from jaxpad.multi.reading import keep, text
-from jaxpad.multi.record import Check, Clock, End, Identity, Stage
+from jaxpad.multi.record import Check, Clock, End, Identity, Stage, keep, text
 
 ONE = Record(
     rank=1,

@@ -10,8 +10,21 @@ Nothing here imports JAX before a process has to.
 from jaxpad.commands.machine import MultiOptions
 from jaxpad.multi.merging import merge
 from jaxpad.multi.process import main
-from jaxpad.multi.reading import MARK, Aside, Gathered, read, read_logs
-from jaxpad.multi.record import Check, End, Expected, Identity, Pair, Rate, Record, Stage
+from jaxpad.multi.record import (
+    MARK,
+    Aside,
+    Check,
+    End,
+    Expected,
+    Gathered,
+    Identity,
+    Pair,
+    Rate,
+    Record,
+    Stage,
+    read,
+    read_logs,
+)
 from jaxpad.multi.report import Blame, Fault, MultiReport, NodeResult, RankResult
 
 __all__ = [

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from jaxpad.core.hostlist import counts, expand
 from jaxpad.core.results import UsageError
-from jaxpad.multi.reading import NODE
+from jaxpad.multi.record import NODE
 
 PORT = 51414  # in a pod's own network; by hand it is given
 _SLURM_PORTS = (61440, 4096)  # first and count; JAX's own choice is in the same range

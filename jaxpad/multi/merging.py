@@ -9,8 +9,18 @@ from pathlib import Path
 
 from jaxpad.core.results import Verdict, overall
 from jaxpad.multi.comparison import differences, places
-from jaxpad.multi.reading import Aside, Gathered, read
-from jaxpad.multi.record import SHARED, Check, Expected, Pair, Rate, Record, Stage
+from jaxpad.multi.record import (
+    SHARED,
+    Aside,
+    Check,
+    Expected,
+    Gathered,
+    Pair,
+    Rate,
+    Record,
+    Stage,
+    read,
+)
 from jaxpad.multi.report import Blame, Fault, MultiReport, NodeResult, RankResult, ended_words
 
 # Who is to blame: the cause of a failure, not those it kept from their end.

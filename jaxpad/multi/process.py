@@ -15,13 +15,13 @@ from jaxpad.commands.machine import MultiOptions
 from jaxpad.core import bounds, host
 from jaxpad.core.results import UsageError
 from jaxpad.machine import devices, facts
-from jaxpad.multi import reading
+from jaxpad.multi import record as records
 from jaxpad.multi.comparison import clock, compare
 from jaxpad.multi.context import Job, World, join, look, start_jax
 from jaxpad.multi.launcher import Place, find, local_devices
 from jaxpad.multi.merging import merge
-from jaxpad.multi.reading import MARK
 from jaxpad.multi.record import (
+    MARK,
     Disturb,
     End,
     Expected,
@@ -48,7 +48,7 @@ def main(
     if options.read:
         return show(options)
     asked, place = _asked(options), find(environ)
-    folder = reading.folder(Path(options.out)).resolve()
+    folder = records.folder(Path(options.out)).resolve()
     keep = _keeper(folder)
 
     def now() -> float:
@@ -67,7 +67,7 @@ def main(
     record = watcher.until_end()
     if record.verdict.exit_code and log.is_file():
         sys.stderr.write(f"All that rank {place.rank} said, tracebacks too: {log}\n")
-    _print([f"{MARK}{reading.text(record)}"] if options.json else of_record(record))
+    _print([f"{MARK}{records.text(record)}"] if options.json else of_record(record))
     return watcher.signal_code or record.verdict.exit_code
 
 
@@ -150,7 +150,7 @@ def _keeper(folder: Path) -> Callable[[Record], None]:
 
     def keep(record: Record) -> None:
         try:
-            reading.keep(folder, record)
+            records.keep(folder, record)
         except OSError as error:
             sys.stderr.write(f"jaxpad: {folder} cannot be written: {error.strerror}\n")
 

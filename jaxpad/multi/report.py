@@ -9,8 +9,7 @@ from typing import Any
 
 from jaxpad.core.codec import to_plain
 from jaxpad.core.results import Verdict
-from jaxpad.multi.reading import Aside
-from jaxpad.multi.record import Check, Pair, Rate, Record
+from jaxpad.multi.record import Aside, Check, Pair, Rate, Record
 
 SCHEMA_VERSION = 1
 
