@@ -25,7 +25,7 @@ CHILD_S = 150.0
 
 
 class Failed(AssertionError):
-    """A check that failed for a known cause: the message names it, the remedy mends it."""
+    """A check that failed for a known cause: the message names it, the remedy fixes it."""
 
     def __init__(self, message: str, remedy: str) -> None:
         super().__init__(message)

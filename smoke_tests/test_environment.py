@@ -47,7 +47,7 @@ def _unset(names: list[str]) -> str:
 
 def _start_remedy(error: str) -> str:
     if any(sign in error for sign in devices.REFUSALS):
-        return "mend XLA_FLAGS: test_flags_accepted says what is wrong with it"
+        return "fix XLA_FLAGS: test_flags_accepted says what is wrong with it"
     if any(word in error for word in ("jaxlib", "ModuleNotFoundError", "ImportError")):
         return MATCHING
     if "Unable to initialize backend" in error:
@@ -166,7 +166,7 @@ def test_flags_in_effect(facts: Facts, measure: Callable[..., None]) -> None:
     if facts.not_started:
         raise checks.Inconclusive(
             f"no program can be compiled: JAX does not start: {facts.not_started.reason}",
-            "mend what test_jax_starts names, then run again",
+            "fix what test_jax_starts names, then run again",
         )
     if Path(os.environ.get("XLA_FLAGS", "") or "/").is_file():
         raise checks.Inconclusive("XLA_FLAGS names a file, which is not looked at", FROM_FILE)
@@ -176,7 +176,7 @@ def test_flags_in_effect(facts: Facts, measure: Callable[..., None]) -> None:
     for flag in effective.flags:
         measure(flag.name, flag.value)
     if not effective.ok:
-        remedy = "mend what is named; invoke profile.check says more of a flag in a profile"
+        remedy = "fix what is named; invoke profile.check says more of a flag in a profile"
         raise checks.Failed(effective.message, remedy)
 
 

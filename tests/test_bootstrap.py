@@ -65,7 +65,7 @@ def test_half_made_environment_is_redone(checkout: Path) -> None:
     (checkout / "requirements/cpu.txt").write_text("no-such-package-at-all @@\n")
     with pytest.raises(subprocess.CalledProcessError):
         bootstrap.prepare("cpu")
-    (checkout / "requirements/cpu.txt").write_text("# mended\n")
+    (checkout / "requirements/cpu.txt").write_text("# fixed\n")
     assert bootstrap.prepare("cpu").exists()
 
 

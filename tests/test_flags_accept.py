@@ -121,11 +121,11 @@ CHECKED = [
         '"yes"',
         "'yes' for xla_gpu_enable_triton_gemm, expected true or",
     ),
-    ("xla_gpu_memory_limit_slop_factor", "9.5", "expected a whole number of 32 bits; mend the"),
+    ("xla_gpu_memory_limit_slop_factor", "9.5", "expected a whole number of 32 bits; fix the"),
     (
         "xla_gpu_shape_checks",
         '"ALWAYS"',
-        "expected IGNORE, RUNTIME or COMPILE_TIME; mend the value",
+        "expected IGNORE, RUNTIME or COMPILE_TIME; fix the value",
     ),
     ("xla_gpu_enable_command_buffer", '"FOO"', "CONDITIONAL, WHILE, CUSTOM_CALL, CUBLASLT"),
     ("xla_gpu_enable_cudnn_fmha", "3", "refuses '3' for xla_gpu_enable_cudnn_fmha (Couldn't"),

@@ -21,7 +21,7 @@ def flag(name: str = "xla_a", value: str = "1", more: str = "") -> str:
 
 FLAG = flag()
 REFUSED = [
-    ("description = \n", "not TOML: Invalid value (at line 1, column 15); mend that line"),
+    ("description = \n", "not TOML: Invalid value (at line 1, column 15); fix that line"),
     ("", 'description is missing; add description = "…"'),
     ("description = 3\n", "description is a whole number, expected a string; write it in quotes"),
     ('description = " "\n', "description is empty, expected words"),

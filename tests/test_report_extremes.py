@@ -137,7 +137,7 @@ def timed(median: float = 1.0, unit: str = "TFLOP/s", intensity: float | None = 
 
 
 def held(peak: float, gate: float = 1.0, median: float = 1.0) -> Report:
-    judged = Judgement(timed(median), 0, Verdict.FAIL, peak, gate, "a source", "a reason", "mend")
+    judged = Judgement(timed(median), 0, Verdict.FAIL, peak, gate, "a source", "a reason", "fix")
     return replace(PASSED_GPU, judgements=(judged,))
 
 

@@ -35,7 +35,7 @@ def said(verdict: Verdict, why: str, *nodes: NodeResult) -> Second:
 REFUSED = Second(None, "Slurm refuses the multi-process job: QOS limit")
 PASSED = said(Verdict.PASS, "all is well", WELL)
 DIED = said(Verdict.FAIL, "n1 died: signal 11", WELL, DEAD, SILENT)
-NOBODY = said(Verdict.FAIL, "nobody in particular is to blame", WELL)
+NOBODY = said(Verdict.FAIL, "no single cause identified", WELL)
 UNHEARD = said(Verdict.INCONCLUSIVE, "no process has written anything", SILENT)
 
 

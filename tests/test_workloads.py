@@ -166,7 +166,7 @@ def test_broken_modules(folder: Path) -> None:
     (folder / "broken.py").write_text("raise OSError('no disk.\\nmore')\n")
     assert f"SyntaxError at {folder / 'torn.py'}:1: " in refusal("torn:f")
     assert "needs imports not_there_at_all, which is not there; install it" in refusal("needs:f")
-    assert f"OSError at {folder / 'broken.py'}:1: no disk; mend it there" in refusal("broken:f")
+    assert f"OSError at {folder / 'broken.py'}:1: no disk; fix it there" in refusal("broken:f")
 
 
 def digests() -> dict[str, str]:

@@ -171,7 +171,7 @@ def read_exceptions(file: Path) -> tuple[Allowed, ...]:
     try:
         found = tomllib.loads(file.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise UsageError(f"{file} cannot be read as TOML: {error}; mend it") from error
+        raise UsageError(f"{file} cannot be read as TOML: {error}; fix it") from error
     tables = found.pop("allow", [])
     if found or not isinstance(tables, list):
         raise UsageError(

@@ -50,7 +50,7 @@ class SbomOptions:
 class LintOptions:
     """Style, types and scripts."""
 
-    fix: bool = option("mend what can be mended", False)
+    fix: bool = option("fix what can be fixed", False)
 
 
 @dataclass(frozen=True)

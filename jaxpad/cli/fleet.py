@@ -91,7 +91,7 @@ def report_command(options: ReportOptions) -> int:
 
 
 def _report(file: Path) -> reports.Report:
-    """One that is what it says it is: a page of another verdict than the file's would mend it."""
+    """One that is what it says it is: a page of another verdict than the file's would fix it."""
     content = _read(file)
     report = reports.from_json(content)
     if content.get("verdict") != report.verdict:

@@ -336,7 +336,7 @@ Waiting = Callable[[Mapping[int, Followed]], None]
 def follow(kube: Kubectl, pods: Pods, ended: Ended, waiting: Waiting) -> None:
     """Call `ended` once for every index of the job, in the order in which they end.
 
-    Calls `waiting` after every look. Polls, since a watch that breaks has to be mended by
+    Calls `waiting` after every look. Polls, since a watch that breaks has to be fixed by
     polling anyway. Raises Refused where the cluster says no, or has not answered for
     UNREACHABLE_S.
     """

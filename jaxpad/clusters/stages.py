@@ -83,7 +83,7 @@ def some(names: Sequence[str]) -> str:
 # What both stages say of the nodes, as one fleet.
 
 RUN = "multi-process run"
-_AGAIN = "mend what kept it from an answer, and run the smoke suite on these nodes again"
+_AGAIN = "fix what kept it from an answer, and run the smoke suite on these nodes again"
 _LOOK = "see what each process says in multi.json, and run the smoke suite on these nodes again"
 
 

@@ -213,7 +213,7 @@ def read_toml(path: Path) -> dict[str, Any]:
         raise UsageError(f"{path}: not TOML that can be read: it nests too deep") from None
     except ValueError as error:  # also a number of thousands of digits
         problem = f"{error}".rstrip(".")[:300]
-        raise UsageError(f"{path}: not TOML: {problem}; mend that line") from None
+        raise UsageError(f"{path}: not TOML: {problem}; fix that line") from None
 
 
 def _shallow(text: str) -> str:
@@ -291,7 +291,7 @@ def _require(file: Path, name: str, value: Any, known: Mapping[str, Any]) -> Non
         raise UsageError(f"{file} sets {name}, which is none of {', '.join(known)}; leave it out")
     if not _KINDS.get(name, _is_word)(value):
         wanted = _WANTED.get(_KINDS.get(name, _is_word), "a word")
-        raise UsageError(f"{file}: {name} is {value!r}, expected {wanted}; mend it there")
+        raise UsageError(f"{file}: {name} is {value!r}, expected {wanted}; fix it there")
 
 
 def _is_word(value: Any) -> bool:

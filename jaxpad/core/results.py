@@ -10,7 +10,7 @@ import enum
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 
-# Errors that are the caller's to mend.
+# Errors that are the caller's to fix.
 
 
 class UsageError(Exception):

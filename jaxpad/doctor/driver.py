@@ -84,7 +84,7 @@ def cuda(host: Host) -> Answer:
     """
     version = host.driver.version or kernel_version(host)
     if version is None:
-        return inconclusive("the driver's version is not known", "mend the driver first")
+        return inconclusive("the driver's version is not known", "fix the driver first")
     if host.image is not None:
         return _for_image(host, host.image, version)
     able = [

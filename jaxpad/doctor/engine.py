@@ -120,7 +120,7 @@ def docker_engine(host: Host) -> Answer:
     if model.older_than(found.version, DOCKER_GPUS):
         return failed(f"{shown}, which has no --gpus", f"update docker to {DOCKER_GPUS} or later")
     if found.problem:
-        return inconclusive(f"{shown}; docker info fails: {found.problem}", "mend what it says")
+        return inconclusive(f"{shown}; docker info fails: {found.problem}", "fix what it says")
     return passed(f"{shown}, rootless" if rootless(found) else shown)
 
 
@@ -146,7 +146,7 @@ def podman_engine(host: Host) -> Answer:
         return _absent(host, found)
     shown = f"podman {found.client or 'of unknown version'}"
     if found.version is None:
-        return inconclusive(f"{shown}: podman info fails: {found.problem}", "mend what it says")
+        return inconclusive(f"{shown}: podman info fails: {found.problem}", "fix what it says")
     if model.older_than(found.version, PODMAN_CDI):
         remedy = f"update podman to {PODMAN_CDI} or later"
         lacks = f"{shown}, which cannot inject GPUs (no CDI)"

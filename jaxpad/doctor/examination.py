@@ -77,7 +77,7 @@ def disk(host: Host) -> Answer:
     found = [engine(host, name) for name in host.engines]
     answers = [_disk(host, one) for one in found if one.version]
     if not answers:
-        return inconclusive("no engine can be asked where it keeps images", "mend the engine first")
+        return inconclusive("no engine can be asked where it keeps images", "fix the engine first")
     words = "; ".join(answer.found for answer in answers)
     remedy = "; ".join(answer.remedy for answer in answers if answer.remedy)
     return Answer(overall(answer.verdict for answer in answers), words, remedy)
@@ -144,7 +144,7 @@ def proxies(host: Host) -> Answer:
     try:
         client = _client(host)
     except ValueError as error:
-        return failed(f"docker's config.json is not JSON: {error}", "mend or remove it")
+        return failed(f"docker's config.json is not JSON: {error}", "fix or remove it")
     ours, daemon = _shell(host), _daemon(host)
     known = "cannot be asked" if daemon is None else _shown(daemon)
     words = f"shell: {_shown(ours)}; docker's daemon: {known}; its client: {client}"
@@ -216,7 +216,7 @@ def _problem(path: str) -> str | None:
     return "it is empty" if empty else None
 
 
-# All questions, in the order in which one mends a host.
+# All questions, in the order in which one fixes a host.
 
 NO_GPU = "this machine shows no NVIDIA GPU"
 
@@ -280,13 +280,13 @@ def _ask(question: Question, host: Host) -> Answer:
     try:
         return question.ask(host)
     except Exception as error:
-        words = f"this could not be found out: {type(error).__name__}: {error}"
+        words = f"internal error while checking: {type(error).__name__}: {error}"
         return inconclusive(words, "please report it, with what is odd about this machine")
 
 
 SUMMARY = {
     Verdict.PASS: "This host has what GPU containers need.",
-    Verdict.FAIL: "This host lacks something: mend what failed, first things first.",
+    Verdict.FAIL: "This host lacks something: fix what failed, first things first.",
     Verdict.INCONCLUSIVE: "Nothing failed, but not all could be found out.",
     Verdict.NOT_APPLICABLE: "Nothing here applies to this host.",
 }

@@ -206,7 +206,7 @@ def ways(host: Host) -> Answer:
     """
     reached = [one for name in host.engines if (one := engine(host, name)).version]
     if not reached:
-        return inconclusive("no engine can be asked", "mend the engine first")
+        return inconclusive("no engine can be asked", "fix the engine first")
     found = {one.name: way_in(host, one) for one in reached}
     words = "; ".join(f"{name}: {way or NO_WAY}" for name, way in found.items())
     if None in found.values():
@@ -278,7 +278,7 @@ def daemon_reload(host: Host) -> Answer:
     if "docker" not in host.engines or not found.installed:
         return not_applicable("docker is not used here; podman takes GPUs through CDI")
     if found.version is None or not found.info:
-        return inconclusive("docker cannot be asked for its cgroup driver", "mend docker first")
+        return inconclusive("docker cannot be asked for its cgroup driver", "fix docker first")
     keeper = found.info.get("CgroupDriver") or "unknown"
     shown = f"cgroup {_version(host)}, kept by {keeper}"
     return passed(shown) if keeper == "cgroupfs" else _kept_by_systemd(host, found, shown)

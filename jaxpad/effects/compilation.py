@@ -236,7 +236,7 @@ def _build() -> list[str]:
 
 
 def releases() -> dict[str, str]:
-    """The version of each package that a compiled program hangs on and that is installed."""
+    """The version of each package that a compiled program depends on and that is installed."""
     return devices.installed(_RELEASES)
 
 

@@ -73,7 +73,7 @@ def _compiled(prepared: _Prepared, options: Any) -> schedule.Program:
 
 def _untraced(workload: str, error: Exception) -> str:
     said = (str(error).strip().splitlines() or ["no message"])[0].rstrip(".")
-    return f"{workload} does not trace ({type(error).__name__}: {said}); mend it there"
+    return f"{workload} does not trace ({type(error).__name__}: {said}); fix it there"
 
 
 if __name__ == "__main__":

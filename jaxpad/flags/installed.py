@@ -276,7 +276,7 @@ def _check_variables(profile: Profile) -> None:
         said = _VALUE.findall(done.err) or [f"no answer within {_START_S:g} s{done.note}"]
         told = " ".join(f"{name}={value}" for name, value in ours.items())
         raise UsageError(
-            f"{profile.path}: jax does not start with {told} ({said[-1]}); mend the value"
+            f"{profile.path}: jax does not start with {told} ({said[-1]}); fix the value"
         )
 
 
@@ -286,10 +286,10 @@ def _refuse(layer: Profile, flag: Flag, reading: Reading) -> NoReturn:
     expected = _expected(flag.name)
     raise UsageError(
         f"{layer.path}: jaxlib {jaxlib_version()} refuses {flag.value!r} for {flag.name}, "
-        f"expected {expected}; mend the value"
+        f"expected {expected}; fix the value"
         if expected
         else f"{layer.path}: jaxlib {jaxlib_version()} refuses {flag.value!r} for {flag.name} "
-        f"({complaint(reading.message)}); mend the value"
+        f"({complaint(reading.message)}); fix the value"
     )
 
 
@@ -321,7 +321,7 @@ def _instead(name: str) -> str:
 
 
 def stray_remedy(parsed: Parsed) -> str:
-    """What mends the token at which XLA stops reading: what is proposed, XLA itself takes."""
+    """How to fix the token at which XLA stops reading: what is proposed, XLA itself takes."""
     stray = parsed.stray or ""
     bare = parsed.flags[-1] if parsed.flags and parsed.flags[-1].value is None else None
     tried = [f"{bare.word}={stray}"] if bare else []

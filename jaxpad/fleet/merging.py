@@ -18,7 +18,7 @@ from jaxpad.core.text import brief_list, hold, plural, valid_node_name
 from jaxpad.fleet.digest import Digest, Wrong
 from jaxpad.fleet.gathering import Gathered, gather
 from jaxpad.fleet.model import PEERS, Fleet, Node, Outlier, Problem, SetAside
-from jaxpad.fleet.outliers import Far, compared, drift, far, lay
+from jaxpad.fleet.outliers import OutlierGroup, compared, drift, far, lay
 from jaxpad.fleet.untrusted import Refused
 
 # Whether a report is of the whole node, and of now: by a given number, else by the others.
@@ -219,7 +219,7 @@ def _drain(failed: Sequence[Wrong]) -> str:
     return brief_list(_words(failed[0]), 160) + more
 
 
-def _behind(found: Far) -> str:
+def _behind(found: OutlierGroup) -> str:
     return f"{found.place or 'the node'} {found.words}"
 
 

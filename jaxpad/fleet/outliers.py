@@ -132,7 +132,7 @@ def _spread(numbers: Numbers, found: Middle) -> Distribution:
 
 
 @dataclass(frozen=True)
-class Far:
+class OutlierGroup:
     """The outliers of one place, the farthest first."""
 
     node: str
@@ -158,12 +158,12 @@ class Far:
         return f"{what} {many}in {worst.what}: {number(worst.value)} {worst.unit}, {away(worst)}"
 
 
-def far(outliers: Iterable[Outlier]) -> tuple[Far, ...]:
+def far(outliers: Iterable[Outlier]) -> tuple[OutlierGroup, ...]:
     """Grouped by place, in the order of the farthest of each."""
     found: dict[tuple[str, str, bool], list[Outlier]] = {}
     for each in outliers:
         found.setdefault((each.node, each.place, each.slow), []).append(each)
-    return tuple(Far(*key, tuple(group)) for key, group in found.items())
+    return tuple(OutlierGroup(*key, tuple(group)) for key, group in found.items())
 
 
 def away(outlier: Outlier) -> str:

@@ -34,7 +34,7 @@ from jaxpad.core.results import UsageError, Verdict
 from jaxpad.core.text import moment, number, plural
 from jaxpad.fleet.chart import Spread, chart
 from jaxpad.fleet.model import SCHEMA_VERSION, Distribution, Drift, Fleet, Node, Outlier, Problem
-from jaxpad.fleet.outliers import Far, away, far
+from jaxpad.fleet.outliers import OutlierGroup, away, far
 from jaxpad.fleet.text import SCHEDULERS, Step, headline, line, on, steps, told
 
 # The parts of fleet.html that tell of nodes: the verdict, whom to drain, why, who is missing.
@@ -239,7 +239,7 @@ def _worst(found: Fleet) -> Iterator[Spread]:
         yield Spread(spreads[key], tuple(by_number[key]))
 
 
-def _place(found: Far) -> tuple[str, ...]:
+def _place(found: OutlierGroup) -> tuple[str, ...]:
     worst = found.worst
     means = join([badge(Verdict.INCONCLUSIVE), ": slow"]) if found.slow else Html("told only")
     what = join([worst.what, tag("div", worst.model, class_="why")])

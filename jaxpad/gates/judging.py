@@ -77,7 +77,7 @@ def _held(subject: Subject, most: Peak) -> Judgement:
     """Held to a peak: above it is as wrong as below the gate."""
     rate, above = subject.rate, subject.bound("rate_most")
     if rate.median > above.value * most.value and most.confirmed:
-        why = f"faster than its peak of {most.value:.4g} {rate.unit}: this cannot be"
+        why = f"faster than its peak of {most.value:.4g} {rate.unit}: physically implausible"
         remedy = "check the GPU's description, or file an issue with this smoke.json"
         return _judgement(subject, Reason(Verdict.INCONCLUSIVE, why, remedy), most)
     if rate.median >= most.gate:

@@ -82,7 +82,7 @@ def _architecture(table: Table) -> str:
 def _capability(table: Table) -> str:
     text = table.text("compute_capability")
     if not re.fullmatch(r"\d{1,2}\.\d", text):
-        table.refuse(f"compute_capability is {text!r}, expected one such as '9.0'; mend it")
+        table.refuse(f"compute_capability is {text!r}, expected one such as '9.0'; fix it")
     return text
 
 

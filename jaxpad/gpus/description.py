@@ -201,7 +201,7 @@ def number(table: Table, key: str) -> float | None:
     if isinstance(value, bool) or not isinstance(value, int | float):
         table.refuse(f"{key} is {kind(value)}, expected a number or '{UNCONFIRMED}'; give one")
     if not math.isfinite(value) or value <= 0:
-        table.refuse(f"{key} is {value}, expected a number above 0; mend it")
+        table.refuse(f"{key} is {value}, expected a number above 0; fix it")
     return value
 
 
@@ -298,10 +298,10 @@ def target(table: Table) -> Target:
 def _figure(table: Table, key: str) -> Scalar:
     value, wanted = table.items[key], KINDS[key]
     if key == "feature_extension" and value not in EXTENSIONS:
-        table.refuse(f"{key} is {value!r}, expected {listed(EXTENSIONS, 'or')}; mend it")
+        table.refuse(f"{key} is {value!r}, expected {listed(EXTENSIONS, 'or')}; fix it")
     fits = isinstance(value, int | float) if wanted is float else isinstance(value, wanted)
     if not fits or (isinstance(value, bool) and wanted is not bool):
-        table.refuse(f"{key} is {kind(value)}, expected {kind(wanted())}; mend it")
+        table.refuse(f"{key} is {kind(value)}, expected {kind(wanted())}; fix it")
     return wanted(value)  # type: ignore[no-any-return]
 
 
@@ -324,7 +324,7 @@ def _units(table: Table, key: str) -> tuple[Unit, ...]:
 def _target_rate(table: Table, key: str) -> float:
     value = table.items.get(key)
     if isinstance(value, bool) or not isinstance(value, int | float) or value <= 0:
-        table.refuse(f"{key} is {value!r}, expected a number above 0; mend it")
+        table.refuse(f"{key} is {value!r}, expected a number above 0; fix it")
     return value
 
 

@@ -1,4 +1,4 @@
-"""All questions, in the order in which one mends a node, and the judgement they give."""
+"""All questions, in the order in which one fixes a node, and the judgement they give."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ OF_NODE = (
 ANSWERS = Question("answers", "Does the GPU answer?", health_gpu.answers)
 OF_GPU = (
     Question("recovery", "Does the driver ask for no recovery of it?", health_gpu.recovery),
-    Question("sense", "Can its readings be?", health_gpu.sense),
+    Question("sense", "Are its readings plausible?", health_gpu.sense),
     Question("xid", "Has the driver logged no hardware error?", kernel.xid),
     Question("ecc", "Is its memory free of uncorrected errors?", health_gpu.ecc),
     Question("rows", "Are bad rows of its memory replaced?", health_gpu.rows),
@@ -105,7 +105,7 @@ def _findings(node: Node) -> Iterator[Finding]:
     for gpu in node.gpus:
         found = _answer(ANSWERS, gpu)
         yield found
-        if found.verdict is Verdict.PASS:  # of a GPU that is lost all the rest is not known
+        if found.verdict is Verdict.PASS:  # a lost GPU's other readings are unknown
             yield from (_answer(question, gpu) for question in OF_GPU)
 
 
@@ -131,7 +131,7 @@ def _ask(question: Question, subject: Node | Gpu) -> Answer:
     try:
         return question.ask(subject)
     except Exception as error:
-        words = f"this could not be found out: {type(error).__name__}: {error}"
+        words = f"internal error while checking: {type(error).__name__}: {error}"
         return inconclusive(words, "please report it, with what is odd about this machine")
 
 

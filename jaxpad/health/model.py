@@ -12,6 +12,7 @@ from typing import Any
 from jaxpad.core.bounds import Bound, Bounds
 from jaxpad.core.host import GpuEvidence
 from jaxpad.core.results import Verdict
+from jaxpad.core.text import printable as printable
 from jaxpad.gpus import GpuDescription
 from jaxpad.nvml import GpuState, Reading as Reading, Snapshot
 
@@ -156,11 +157,6 @@ def readings(value: Any, path: str = "") -> Iterator[tuple[str, Reading[Any]]]:
     elif isinstance(value, tuple):
         for place, entry in enumerate(value):
             yield from readings(entry, f"{path}.{place}")
-
-
-def printable(text: str) -> str:
-    """`text` in one line that is safe to print: no controls, escapes or direction overrides."""
-    return "".join(letter if letter.isprintable() else "\ufffd" for letter in text)
 
 
 def short(text: str, most: int = 60) -> str:

@@ -134,7 +134,7 @@ def count(node: Node) -> Answer:
         if listed < node.expect:
             return failed(f"{seen}, {node.expect} expected", LOST, **shown)
         if listed > node.expect:
-            return inconclusive(f"{seen}, {node.expect} expected", "mend --expect", **shown)
+            return inconclusive(f"{seen}, {node.expect} expected", "fix --expect", **shown)
         return passed(seen, **shown)
     return _unlisted(node, seen, shown)
 

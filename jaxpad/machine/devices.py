@@ -188,7 +188,7 @@ def jax_platforms(expected: Expectation) -> dict[str, str]:
 
 @dataclass(frozen=True)
 class Cause:
-    """Why something is as it is, and what mends it."""
+    """Why something is as it is, and how to fix it."""
 
     reason: str
     remedy: str
@@ -351,7 +351,7 @@ _NO_NODES = (
     "give this process a GPU: in a container --gpus all, in a Slurm job --gres=gpu:1; "
     "nvidia-smi -L lists what the driver sees"
 )
-# What the driver or the plugin says, and what mends it; the first that is found counts.
+# What the driver or the plugin says, and how to fix it; the first that is found counts.
 _SIGNS: tuple[tuple[tuple[str, ...], str], ...] = (
     (("CUDA_ERROR_SYSTEM_NOT_READY", "system not yet initialized", "error 802"), _FABRIC),
     (

@@ -19,7 +19,7 @@ from jaxpad.core.results import Verdict
 from jaxpad.machine import devices
 from jaxpad.machine.devices import GPU_PLATFORMS, Expectation, Started, fallback
 from jaxpad.multi.launcher import Place
-from jaxpad.multi.record import Disturb, Identity, Teller, Wanted, printable
+from jaxpad.multi.record import Disturb, Identity, Reporter, Wanted, printable
 from jaxpad.nvml import Driver
 
 
@@ -59,7 +59,7 @@ class World:
     """The same, with the peers and the one to tell."""
 
     job: Job
-    tell: Teller
+    tell: Reporter
     peers: tuple[Peer, ...] = field(default_factory=tuple)
 
     @property

@@ -386,4 +386,4 @@ def _why(verdict: Verdict, count: int, blame: Sequence[Blame], ranks: Sequence[R
         return f"{count} processes on {nodes} node(s): every question is answered well"
     ended = next((one for one in ranks if one.reasons and one.verdict is verdict), None)
     words = f": rank {ended.rank} on {ended.node} {ended.reasons[0]}" if ended else ""
-    return f"nobody in particular is to blame{words}"
+    return f"no single cause identified{words}"

@@ -27,8 +27,8 @@ from jaxpad.multi.record import (
     Expected,
     Identity,
     Record,
+    Reporter,
     Stage,
-    Teller,
     Wanted,
 )
 from jaxpad.multi.report import of_record
@@ -129,7 +129,7 @@ def identity(environ: Mapping[str, str]) -> Identity:
 
 def _work(job: Job, first: Record, pipe: int, now: Callable[[], float]) -> None:
 
-    told_end(lambda tell: work(job, tell), Teller(first, pipe, now, job.disturb))
+    told_end(lambda tell: work(job, tell), Reporter(first, pipe, now, job.disturb))
 
 
 def _limit(asked: Wanted) -> Callable[[Stage], float]:
@@ -177,7 +177,7 @@ def _print(lines: Iterable[str]) -> None:
 # All that the worker does, stage by stage, in the same order on every process.
 
 
-def work(job: Job, tell: Teller) -> None:
+def work(job: Job, tell: Reporter) -> None:
     """Run every check. Raises what JAX raises."""
     world = World(job, tell)
     start_jax(world)

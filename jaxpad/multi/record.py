@@ -258,7 +258,7 @@ class Disturb:
 # How a process says where it is: each change of its record goes to the one that watches it.
 
 
-class Teller:
+class Reporter:
     """The record of this process, kept up to date with its watcher."""
 
     def __init__(

@@ -22,7 +22,7 @@ from pathlib import Path
 from jaxpad.core import lifeline
 from jaxpad.multi import context, record as multi_record
 from jaxpad.multi.context import of_a_peer, of_error
-from jaxpad.multi.record import End, Record, Stage, Teller
+from jaxpad.multi.record import End, Record, Reporter, Stage
 
 # The process that does the work, forked from the one that watches it.
 
@@ -66,7 +66,7 @@ def _run(work: Callable[[int], None], tell: int, say: int) -> None:
     work(tell)
 
 
-def told_end(work: Callable[[Teller], None], teller: Teller) -> None:
+def told_end(work: Callable[[Reporter], None], teller: Reporter) -> None:
     """Do `work`; its end, or its error, is told."""
     try:
         work(teller)

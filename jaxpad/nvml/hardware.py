@@ -1,4 +1,4 @@
-"""What a GPU's memory is worth, and what the GPU hangs on: PCIe, NVLinks, the fabric."""
+"""What a GPU's memory is worth, and what the GPU depends on: PCIe, NVLinks, the fabric."""
 
 from __future__ import annotations
 
@@ -165,7 +165,7 @@ def retired_pages(device: Device) -> RetiredPages:
     )
 
 
-# What a GPU hangs on: its PCIe link, its NVLinks and the fabric behind them.
+# What a GPU depends on: its PCIe link, its NVLinks and the fabric behind them.
 
 MOST_LINKS = 36  # NVML_NVLINK_MAX_LINKS
 FABRIC_STATES = ("not_supported", "not_started", "in_progress", "completed")

@@ -26,7 +26,7 @@ class Action(StrEnum):
     LINKS = "check the NVLinks (nvidia-smi nvlink -s), reset all GPUs"
     DRAIN_P2P = "end all programs that use the GPU's peer-to-peer links"
     DRAIN_RESET = "end all programs on the GPU and reset it"
-    IMEX = "nothing on this GPU: the IMEX domain is to be mended"
+    IMEX = "nothing on this GPU: the IMEX domain is to be fixed"
     UPDATE = "update driver and firmware"
     UNKNOWN = "look the code up"
 

@@ -130,7 +130,7 @@ def measured_entries(table: Table) -> tuple[tuple[str, str], ...]:
     table.only(*_MEASURED)
     for name, value in table.items.items():
         if not isinstance(value, str | int | float) or isinstance(value, bool):
-            table.refuse(f"{name} is {kind(value)}, expected a string or a number; mend it")
+            table.refuse(f"{name} is {kind(value)}, expected a string or a number; fix it")
     return tuple((name, str(value)) for name, value in table.items.items())
 
 

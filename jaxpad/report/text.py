@@ -85,7 +85,7 @@ def _the(platform: str) -> str:
 
 def next_steps(report: Report) -> tuple[Step, ...]:
     """What a reader should do now; never empty."""
-    if steps := _mend(report):
+    if steps := _steps_to_fix(report):
         return steps
     if report.interrupted:
         return (Step("The run was ended early; run it again", shell(_command(report))),)
@@ -97,19 +97,19 @@ def next_steps(report: Report) -> tuple[Step, ...]:
         return (Step("The whole suite says why", shell(_smoke(report))),)
     if report.platform.found != "gpu":
         on_gpu = shell((*_elsewhere(report), "--platform", "gpu"))
-        return (Step("Nothing is known of a GPU: run this where you will train", on_gpu),)
+        return (Step("No GPU was tested: run this on the machine you will train on", on_gpu),)
     kept = "Start training here. Keep smoke.json to compare with after the next change of driver"
     return (Step(f"{kept}, JAX or profile; then run it again", shell(_command(report))),)
 
 
-def _mend(report: Report) -> tuple[Step, ...]:
+def _steps_to_fix(report: Report) -> tuple[Step, ...]:
     """Steps from the first failed check, or else from the first that could not be answered.
 
     A lack of GPUs comes before all else: the other checks judge those that are there.
     """
     failed = [check for check in report.checks if check.verdict is Verdict.FAIL]
     failed.sort(key=lambda check: check.id != COUNT)
-    # A run that was ended early leaves checks unanswered: nothing there to mend.
+    # A run that was ended early leaves checks unanswered: nothing there to fix.
     open_ = [
         c for c in report.checks if c.verdict is Verdict.INCONCLUSIVE and not report.interrupted
     ]
@@ -127,7 +127,7 @@ def _alone(report: Report, check: CheckResult) -> tuple[Step, ...]:
     if "-k" in report.command:
         return ()
     command = (*_command(report), "-k", check.name.partition("[")[0])
-    return (Step("See whether that mended it", shell(command)),)
+    return (Step("See whether that fixed it", shell(command)),)
 
 
 def _command(report: Report) -> tuple[str, ...]:

@@ -51,7 +51,7 @@ def topology(gpu: GpuDescription, devices: int | str = 1) -> TopologyDescription
     except jax.errors.JaxRuntimeError as error:
         problem = str(error).splitlines()[0].rstrip(".")
         raise UsageError(
-            f"{gpu.path}: [target]: XLA refuses it ({problem}); mend the figures, or install "
+            f"{gpu.path}: [target]: XLA refuses it ({problem}); fix the figures, or install "
             "the plugin that requirements/proof.txt names"
         ) from None
 

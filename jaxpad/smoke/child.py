@@ -292,7 +292,7 @@ class _Follower:
         cause = _death(ending, self._limit)[1] if ending.code < 0 else _last_line(text)
         for check in self._left:
             reason = f"{check.file.name} could not be run: {cause}"
-            result = unanswered(check, Verdict.INCONCLUSIVE, reason, "mend what the output names")
+            result = unanswered(check, Verdict.INCONCLUSIVE, reason, "fix what the output names")
             yield replace(result, output=text)
 
 

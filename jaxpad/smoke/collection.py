@@ -56,9 +56,7 @@ def _checks(file: Path) -> list[Check]:
     try:
         tree = ast.parse(file.read_text(encoding="utf-8"), filename=str(file))
     except (OSError, SyntaxError) as error:
-        raise UsageError(
-            f"cannot read the check file {file}: {error}; mend or remove it"
-        ) from error
+        raise UsageError(f"cannot read the check file {file}: {error}; fix or remove it") from error
     needs_jax = any(_imports_jax(node) for node in tree.body)
     return [
         Check(file, node.name, _question(node), needs_jax)

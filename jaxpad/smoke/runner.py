@@ -370,7 +370,7 @@ class _Run:
     ) -> Iterator[CheckResult]:
         reason = _no_jax(facts) if checks[0].needs_jax else ""
         if reason:
-            remedy = "mend what test_environment.py::test_jax_starts names, then run again"
+            remedy = "fix what test_environment.py::test_jax_starts names, then run again"
             yield from (unanswered(check, Verdict.INCONCLUSIVE, reason, remedy) for check in checks)
         else:
             limit, started = self._plan.limit, self._watcher.started

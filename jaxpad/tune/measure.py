@@ -347,8 +347,7 @@ class Bench:
             except SideError as error:
                 self._drop()
                 raise UsageError(
-                    f"{self._step.workload} does not run under the baseline ({error}); "
-                    "mend it there"
+                    f"{self._step.workload} does not run under the baseline ({error}); fix it there"
                 ) from error
         return self._base
 

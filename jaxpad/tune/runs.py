@@ -145,7 +145,7 @@ class Run:
         if base.fate is not Fate.COMPILES:
             raise UsageError(
                 f"{request.target.workload} does not compile under the baseline "
-                f"({base.fate}: {base.reason}); mend it there"
+                f"({base.fate}: {base.reason}); fix it there"
             )
 
     def _tune(self) -> None:

@@ -129,7 +129,7 @@ def _platform(required: Table, platform: str) -> str:
         return ""
     wanted = required.text("platform")
     if wanted not in PLATFORMS:
-        required.refuse(f"platform is {wanted!r}, expected cpu or gpu; mend it")
+        required.refuse(f"platform is {wanted!r}, expected cpu or gpu; fix it")
     if wanted != platform:
         required.refuse(
             f"the space is for the {wanted} and this run is on the {platform}; give another "
@@ -171,13 +171,11 @@ def _value(table: Table, name: str, type_: str, given: Any) -> str:
     wanted: Any = bool if type_ == "bool" else _NUMBERS.get(type_, str)
     if not isinstance(given, wanted) or (isinstance(given, bool) and type_ != "bool"):
         table.refuse(
-            f"{name} has {given!r}, {kind(given)}, expected {expected} ({type_}); mend the value"
+            f"{name} has {given!r}, {kind(given)}, expected {expected} ({type_}); fix the value"
         )
     text = str(given).lower() if isinstance(given, bool) else str(given)
     if UNSAFE.search(text):
-        table.refuse(
-            f"{name} has {given!r}, expected printable ASCII with no space; mend the value"
-        )
+        table.refuse(f"{name} has {given!r}, expected printable ASCII with no space; fix the value")
     return text
 
 

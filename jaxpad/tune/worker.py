@@ -128,7 +128,7 @@ def _answer(request: dict[str, Any]) -> dict[str, Any]:
     except Exception as error:  # a workload is anybody's program
         said = (str(error).strip().splitlines() or ["no message"])[0].rstrip(".")
         name = request["workload"]
-        return {"usage": f"{name} does not trace ({type(error).__name__}: {said}); mend it there"}
+        return {"usage": f"{name} does not trace ({type(error).__name__}: {said}); fix it there"}
     try:
         return _compiled(lowered, request["options"])
     except (RuntimeError, UnreadableError, ValueError) as error:  # JaxRuntimeError too

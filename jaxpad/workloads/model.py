@@ -146,7 +146,7 @@ def mistakes(doing: str) -> Iterator[None]:
     except (Exception, SystemExit) as error:
         said = (str(error).strip().splitlines() or ["no message"])[0].rstrip(".")
         raise UsageError(
-            f"{doing} raises {type(error).__name__}{_where(error)}: {said}; mend it there"
+            f"{doing} raises {type(error).__name__}{_where(error)}: {said}; fix it there"
         ) from None
 
 
