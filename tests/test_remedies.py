@@ -60,7 +60,7 @@ LONE = {
     "--gres", "--gpu-bind", "--gpus-per-task", "--gpus-per-node", "--gpus", "--device",
     "--shm-size", "--build-arg", "--user", "--help", "--version", "--option", "--engine",
 }  # fmt: skip
-# https://docs.nvidia.com/deeplearning/nccl/user-guide/docs/env.html
+# NCCL's user guide, Environment Variables.
 NCCL = """
     NCCL_ALGO NCCL_HOSTID NCCL_IB_DISABLE NCCL_IB_HCA NCCL_MNNVL_ENABLE NCCL_NET
     NCCL_NET_GDR_LEVEL NCCL_NVLS_ENABLE NCCL_P2P_DISABLE NCCL_P2P_LEVEL NCCL_SHM_DISABLE

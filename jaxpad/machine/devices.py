@@ -228,7 +228,7 @@ def _forbidden(environ: Mapping[str, str], gpus: GpuEvidence) -> Cause | None:
         )
     # CDI sets NVIDIA_VISIBLE_DEVICES=void itself, beside the device nodes it brings in.
     shown = environ.get("NVIDIA_VISIBLE_DEVICES")
-    if shown in ("void", "none") and not gpus.nodes:
+    if shown in ("void", "none", "") and not gpus.nodes:
         return Cause(
             f"NVIDIA_VISIBLE_DEVICES={shown!r} hides every GPU", "unset NVIDIA_VISIBLE_DEVICES"
         )
