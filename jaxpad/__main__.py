@@ -1,10 +1,15 @@
-"""`python -m jaxpad` is the `jaxpad` command, where the package is not installed."""
+"""`python -m jaxpad` is the `jaxpad` command."""
 
 import sys
 
 if not sys.flags.safe_path:  # Python has put the current folder first, whose files are not ours
     sys.path.pop(0)
 
-from jaxpad.cli.main import main
+try:
+    from jaxpad.cli.main import main
 
-sys.exit(main())
+    code = main()
+except KeyboardInterrupt:  # before it could say so
+    code = 130
+
+sys.exit(code)

@@ -33,8 +33,8 @@ def main() -> int:
     128 + N where signal N ended it: 130 for Ctrl-C, 143 for SIGTERM, 129 for SIGHUP.
     A bug of jaxpad's own shows its traceback and is 3: it proves nothing about the machine.
     """
-    session.own_streams()
     try:
+        session.own_streams()
         return _guarded(sys.argv[1:])
     except KeyboardInterrupt as error:
         return session.interrupted(error)

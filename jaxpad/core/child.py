@@ -183,6 +183,19 @@ def start(
     needs `session=False`. `death` is what it gets when this process is gone.
     Raises OSError where it cannot be started.
     """
+    with lifeline.undisturbed():
+        return _started(argv, environ, cwd, (stdin, stdout, stderr), keep, session, death)
+
+
+def _started(
+    argv: Sequence[str],
+    environ: Mapping[str, str] | None,
+    cwd: Path | None,
+    streams: tuple[Place, Place, Place],
+    keep: Sequence[int],
+    session: bool,
+    death: signal.Signals,
+) -> Child:
     import subprocess
 
     line = Lifeline()
@@ -191,23 +204,18 @@ def start(
             argv,
             env=environ,
             cwd=cwd,
-            stdin=stdin,
-            stdout=stdout,
-            stderr=stderr,
+            stdin=streams[0],
+            stdout=streams[1],
+            stderr=streams[2],
             pass_fds=(*keep, line.given),
             start_new_session=session,
         )
     except BaseException:
         line.cut()
         raise
-    started = Child(process, line, session)
-    try:
-        with contextlib.suppress(OSError):  # a kernel that cannot: the child outlives a SIGKILL
-            line.tie(-process.pid if session else process.pid, death)
-    except BaseException:
-        started.close()
-        raise
-    return started
+    with contextlib.suppress(OSError):  # a kernel that cannot: the child outlives a SIGKILL
+        line.tie(-process.pid if session else process.pid, death)
+    return Child(process, line, session)
 
 
 class Child:

@@ -80,6 +80,9 @@ def fork(work: Callable[[], object]) -> Fork:
     if pid:
         return Fork(pid, lifeline)
     try:
+        for number in SIGNALS:  # what they mean to the parent is not the child's
+            if signal.getsignal(number) is not signal.SIG_IGN:
+                signal.signal(number, signal.SIG_DFL)
         lifeline.hold()
         work()
     except BaseException:
@@ -121,8 +124,13 @@ def interruptible() -> Iterator[None]:
     One that is ignored stays so: nohup(1) ignores SIGHUP, a shell SIGINT for what it starts in
     the background. Outside of the main thread, where Python takes no handler, nothing changes.
     """
+    came: list[int] = []
 
     def interrupt(number: int, _frame: FrameType | None) -> None:
+        if _undisturbed.depth:
+            _undisturbed.pending = number
+            return
+        came.append(number)
         hold()
         raise Interrupted(number)
 
@@ -133,6 +141,36 @@ def interruptible() -> Iterator[None]:
         signal.signal(number, interrupt)
     try:
         yield
+    except Exception:
+        if came:  # code in C has made another error of it
+            raise Interrupted(came[0]) from None
+        raise
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+class _Undisturbed(threading.local):
+    """Of each thread: how deep it is in `undisturbed`, and what has come meanwhile."""
+
+    depth = 0
+    pending = 0
+
+
+_undisturbed = _Undisturbed()
+
+
+@contextlib.contextmanager
+def undisturbed() -> Iterator[None]:
+    """What is done in the block is done before a signal raises Interrupted.
+
+    As the start of a child: one that is not yet ours would be left running.
+    """
+    _undisturbed.depth += 1
+    try:
+        yield
+    finally:
+        _undisturbed.depth -= 1
+        if not _undisturbed.depth and _undisturbed.pending:
+            number, _undisturbed.pending = _undisturbed.pending, 0
+            signal.raise_signal(number)

@@ -57,7 +57,8 @@ def start(work: Callable[[int], None]) -> Child:
 
 
 def _run(work: Callable[[int], None], tell: int, say: int) -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the watcher decides
+    for number in (signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)  # the watcher decides
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     for standard in (1, 2):  # plugins print to stdout, which is for our one line
         os.dup2(say, standard)

@@ -319,12 +319,13 @@ class _Run:
     def report(self) -> Report:
         """Run every file; the whole report, also of a run that a signal cut short."""
         try:
-            with Folder() as folder:
+            with interruptible(), Folder() as folder:
                 self._tell()
                 self._go(folder)
-            hold()
+                hold()
         except Interrupted as signal:
             self._interrupted = str(signal)
+        hold()
         return self._tell(last=True)
 
     def _tell(self, *, last: bool = False) -> Report:
