@@ -1,4 +1,4 @@
-"""`python -m jaxpad` is the `jaxpad` command."""
+"""`python -m jaxpad` is the `jaxpad` command, where the package is not installed."""
 
 import sys
 

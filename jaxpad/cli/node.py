@@ -16,7 +16,6 @@ from typing import Any
 from jaxpad import multi, nvml
 from jaxpad.clusters.kube_logs import Lost, pack, unpack
 from jaxpad.commands.machine import MultiOptions, PodOptions, RecordOptions
-from jaxpad.containers.engine import say
 from jaxpad.core import child, files
 from jaxpad.core.child import Child, Collector
 from jaxpad.core.files import Folder
@@ -48,6 +47,11 @@ def pod_command(options: PodOptions) -> int:
     return code if code >= 0 else 128 - code
 
 
+def _say(line: str) -> None:
+    sys.stderr.write(f"{line}\n")
+    sys.stderr.flush()
+
+
 def _bounds(text: str, file: Path) -> list[str]:
     """Bounds as the file that the command wants; a pod has no other way to be given one."""
     if not text:
@@ -64,7 +68,7 @@ def _read() -> int:
             raise Lost(f"the log on stdin is larger than {BOUND >> 20} MiB")
         sys.stdout.write(unpack(log.decode(errors="replace")))
     except Lost as lost:
-        say(f"jaxpad: {lost}")
+        _say(f"jaxpad: {lost}")
         return Verdict.INCONCLUSIVE.exit_code
     return 0
 
@@ -80,17 +84,17 @@ def _run(argv: Sequence[str], limit: float | None, to: Callable[[Child], Child])
         if not told.follow(limit):
             _stop(command, told, limit)
         if told.cut:
-            say(f"jaxpad: the command has printed more than {BOUND >> 20} MiB; the rest is lost")
+            _say(f"jaxpad: the command has printed more than {BOUND >> 20} MiB; the rest is lost")
         return -signal.SIGKILL if command.code is None else command.code, told.out
 
 
 def _stop(command: Child, told: Collector, limit: float | None) -> None:
-    say(f"jaxpad: the command has taken its {limit:g} s, and is asked to end")
+    _say(f"jaxpad: the command has taken its {limit:g} s, and is asked to end")
     command.send(signal.SIGTERM)
     if told.follow(STOP_S):
         return
     if not command.end():
-        say(f"jaxpad: process {command.pid} cannot be killed and is left behind")
+        _say(f"jaxpad: process {command.pid} cannot be killed and is left behind")
     told.last_words()  # not those of a grandchild, which may hold the pipe
 
 

@@ -31,7 +31,6 @@ from jaxpad.containers import engine as containers
 from jaxpad.containers.engine import Mount, Run, Wanted, choices
 from jaxpad.core import bounds, paths, text
 from jaxpad.core.results import UsageError
-from jaxpad.machine import devices
 from jaxpad.smoke import local, local as checked
 from jaxpad.smoke.local import Options
 
@@ -44,7 +43,7 @@ def smoke_in(options: Options, wanted: Wanted) -> int:
 
     Raises UsageError for bad options, no engine, no image, GPUs that cannot be had.
     """
-    devices.require(options.platform)
+    checked.require_platform(options.platform)
     bounds.load(options.thresholds)
     if not (wanted.engine or wanted.image):
         raise UsageError("--gpus chooses what a container is given: name an engine with --on")

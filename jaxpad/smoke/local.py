@@ -58,9 +58,14 @@ def _meant(names: Sequence[str], environ: Mapping[str, str]) -> Iterator[str]:
 allowed = child.allowed  # of `--allow`, wherever the suite runs
 
 
+def require_platform(requested: str) -> None:
+    """Raises UsageError for a platform that is none."""
+    devices.require(requested)
+
+
 def platform(requested: str, wanted: Cluster) -> str:
     """`auto` means gpu: a node of a cluster that lacks its GPUs is broken."""
-    devices.require(requested)
+    require_platform(requested)
     if requested != "auto":
         return requested
     return "cpu" if wanted.gpus_per_node == 0 else "gpu"
@@ -122,7 +127,7 @@ def plan_for(options: Options, environ: Mapping[str, str], *suite: Path) -> Plan
 
     Raises UsageError for an unknown profile, platform, selection, limit or bound.
     """
-    devices.require(options.platform)
+    require_platform(options.platform)
     limit(options.limit)
     bounds.load(options.thresholds)  # a mistake in it is told before anything runs
     _need_temporary_folder()
