@@ -50,6 +50,7 @@ _ONCE = """
     test_two_roots.py test_gates* test_teaches.py test_runner.py test_stages.py test_shares.py
     test_properties.py test_lanes.py test_repeat_smoke.py test_ci_time.py
     test_signals.py test_streams.py test_hostile_files.py test_fuzz.py
+    test_jupyter.py test_current_folder.py
 """
 ONCE = tuple(_ONCE.split())
 

@@ -19,6 +19,7 @@ import pytest
 from playwright.sync_api import Browser, expect
 
 from images import Built, docker, engine, inspect, output, run, variables
+from jupyter_cases import CASES, FILE, Given
 from test_report_browser import browser
 
 __all__ = ["browser"]  # the fixture
@@ -147,10 +148,19 @@ def test_not_healthy_without_a_server(jupyter: Built) -> None:
     assert run(jupyter, "jupyter-healthcheck").returncode == 1
 
 
-def test_empty_token_is_refused(jupyter: Built) -> None:
-    done = run(jupyter, "timeout", "60", "jupyter", "lab", "--IdentityProvider.token=")
+@pytest.mark.parametrize(
+    "given", [one for one in CASES if one.refused], ids=lambda given: given.name[:60]
+)
+def test_short_token_is_refused(jupyter: Built, tmp_path: Path, given: Given) -> None:
+    given.file(tmp_path)
+    tmp_path.chmod(0o755)
+    file = "/run/jaxpad/token"
+    environ = {name: file if value == FILE else value for name, value in given.environ.items()}
+    options = ["--volume", f"{tmp_path}:/run/jaxpad:ro"]
+    options += [word for item in environ.items() for word in ("--env", "=".join(item))]
+    done = run(jupyter, "timeout", "60", "jupyter", "lab", *given.options, options=options)
     assert done.returncode == 1
-    assert "would let anyone in" in done.stdout + done.stderr
+    assert given.refused in done.stdout + done.stderr
 
 
 def test_starts_without_a_warning(lab: Lab) -> None:
