@@ -32,6 +32,8 @@ try:
 except UsageError as error:
     sys.stderr.write(f"jaxpad: {error}")
     sys.exit(2)
+except KeyboardInterrupt:
+    sys.exit(130)
 finally:
     sys.stderr.write("no JAX" if "jax" not in sys.modules else "JAX")
 """

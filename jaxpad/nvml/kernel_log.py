@@ -24,9 +24,9 @@ KMSG = Path("/dev/kmsg")
 # https://docs.nvidia.com/deploy/xid-errors/; a slice is named after the bus: GPU-I:05 GPU-CI:00.
 _BUS = r"((?:[0-9a-fA-F]+:)?[0-9a-fA-F]{2}:[0-9a-fA-F]{2}(?:\.[0-7])?)"
 _XID = re.compile(
-    r"NVRM: Xid \((?:PCI: ?)?([0-9a-fA-F:.]+)(?:[, ]+GPU-C?I:[^)]*)?\): (\d+)(?:, *(.*))?"
+    r"NVRM: Xid \((?:PCI: ?)?([0-9a-fA-F:.]+)(?:[, ]+GPU-C?I:[^)]*)?\): (\d{1,6})(?!\d)(?:, *(.*))?"
 )
-_RECORD = re.compile(r"\d+,\d+,(\d+),[^;]*;")  # /dev/kmsg: priority, number, microseconds
+_RECORD = re.compile(r"\d+,\d+,(\d{1,18}),[^;]*;")  # /dev/kmsg: priority, number, microseconds
 _CLOCK = re.compile(r"\[ *(\d+\.\d+)\] ")  # as dmesg and the journal print it
 _READ_ALL, _SIZE = 3, 10  # syslog(2), SYSLOG_ACTION_READ_ALL and _SIZE_BUFFER
 _CHUNK = 1 << 16  # longer than any one record
