@@ -247,6 +247,11 @@ def test_json_of_another_shape(name: str, folder: Path, data: st.DataObject) -> 
     _read_json(name, json.dumps(data.draw(spoilt(good_json(name)))), folder)
 
 
+def test_report_without_its_verdict() -> None:
+    with pytest.raises(UsageError, match="it says 'None' where its checks come to 'fail'"):
+        _read_report(json.dumps({k: v for k, v in good_json("report").items() if k != "verdict"}))
+
+
 @pytest.mark.parametrize("name", JSON)
 @given(data=st.data())
 def test_json_of_other_letters(name: str, folder: Path, data: st.DataObject) -> None:

@@ -128,8 +128,8 @@ def parse(data: bytes) -> Report:
         report = from_json(content)
     except UsageError as error:
         raise Refused(brief_list(str(error).partition("; ")[0], 300)) from None
-    if content["verdict"] != report.verdict:
-        told = brief_list(str(content["verdict"]), 40)
+    if content.get("verdict") != report.verdict:
+        told = brief_list(str(content.get("verdict")), 40)
         raise Refused(f"it says {told!r} where its checks come to {report.verdict.value!r}")
     return report
 
