@@ -344,8 +344,8 @@ def test_claim_ends_with_its_process(tmp_path: Path) -> None:
 
 
 def taken_away(out: Path, how: str) -> None:
-    """As soon as there is a report."""
-    while not (out / "smoke.json").exists():
+    """As soon as there is a whole report: before that nothing was run, and none is lost."""
+    while not all((out / name).exists() for name in ("smoke.json", "report.html", "junit.xml")):
         time.sleep(0.01)
     out.rename(out.with_name("moved"))
     if how == "a file":
