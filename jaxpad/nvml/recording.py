@@ -47,6 +47,7 @@ PLAIN_CALLS = (
     "PerformanceState",
     "PersistenceMode",
     "PowerManagementDefaultLimit",
+    "PowerManagementLimit",
     "PowerManagementLimitConstraints",
     "PowerUsage",
     "RemappedRows",

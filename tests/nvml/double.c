@@ -190,7 +190,7 @@ const DECLDIR char *nvmlErrorString(nvmlReturn_t code)
         [NVML_ERROR_GPU_IS_LOST] = "GPU is lost",
         [NVML_ERROR_RESET_REQUIRED] = "GPU requires restart",
         [NVML_ERROR_OPERATING_SYSTEM] = "The operating system has blocked the request.",
-        [NVML_ERROR_LIB_RM_VERSION_MISMATCH] = "Driver/library version mismatch",
+        [NVML_ERROR_LIB_RM_VERSION_MISMATCH] = "RM has detected an NVML/RM version mismatch.",
         [NVML_ERROR_IN_USE] = "In use by another client",
         [NVML_ERROR_MEMORY] = "Insufficient Memory",
         [NVML_ERROR_NO_DATA] = "No data",
