@@ -148,6 +148,41 @@ def test_verdict_first_remedies_last() -> None:
     assert "changed bound: a = 1 (own.toml)" in lines
 
 
+def passes(*seen: str, values: tuple[float, ...] = ()) -> list[Finding]:
+    numbers = values or (None,) * len(seen)
+    return [
+        finding(Verdict.PASS, gpu=gpu, seen=words, value=value)
+        for gpu, (words, value) in enumerate(zip(seen, numbers, strict=True))
+    ]
+
+
+@pytest.mark.parametrize(
+    ("same", "words"),
+    [
+        (passes("x16", "x16"), "x16"),
+        (passes("x16", "x16", "x8", "x16"), "x16; GPU 2: x8"),
+        (passes("no", "yes", "no", "no", "yes"), "no; GPU 1,4: yes"),
+        (passes("5 °C", "9 °C", "2 °C", values=(5, 9, 2)), "GPU 2: 2 °C to GPU 1: 9 °C"),
+        (passes("a", "b"), "GPU 0: a; GPU 1: b"),
+        (
+            passes("a", "a", "a", "a", "a", "a", "b", "c", "d", "e"),
+            "a; GPU 6: b; GPU 7: c; GPU 8: d; and 1 more that differ",
+        ),
+    ],
+)
+def test_what_differs_within_a_group_is_told(same: list[Finding], words: str) -> None:
+    """Eight passes in one row hide no odd one."""
+    assert health.together(same) == words
+    row = next(line for line in shown(told(*same), 140) if line.startswith("pass "))
+    assert row.endswith(words)
+
+
+def test_not_applicable_on_some() -> None:
+    """A question that makes sense on some GPUs names those where it does not."""
+    found = told(finding(Verdict.PASS), finding(Verdict.NOT_APPLICABLE, gpu=3))
+    assert shown(found)[-1].split()[-3:] == ["ecc", "(GPU", "3)"]
+
+
 @pytest.mark.parametrize("width", [50, 120])
 def test_table_keeps_to_the_width(width: int) -> None:
     long = finding(Verdict.FAIL, seen="[red]very long " * 30, remedy="do a lot " * 30)

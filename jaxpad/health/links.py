@@ -201,7 +201,7 @@ def _counts(gpu: Gpu, name: str) -> list[tuple[int, int | None]]:
 def _unusual(gpu: Gpu, name: str) -> list[str]:
     """Links of this GPU whose counter is far from that of most links of such GPUs here."""
     every = [value for peer in gpu.peers for _, value in _counts(peer, name) if value is not None]
-    usual = statistics.median_low(every) if every else 0
+    usual = statistics.median_low(every) if len(every) > 1 else 0
     most = max(gpu.bound("nvlink_errors_most").value, TIMES * usual)
     return [
         f"link {link}: {value} {_COUNTERS[name]}, most have {usual}"
