@@ -182,3 +182,71 @@ def test_errors_that_replaced_rows_explain() -> None:
     rows = replace(gpu.remapped_rows, uncorrectable=Reading(5))
     old = replace(gpu.ecc, uncorrected_aggregate=Reading(5))
     assert judged(first(seen(H100), ecc=old, remapped_rows=rows))["ecc"].verdict is Verdict.PASS
+
+
+@pytest.mark.parametrize(
+    ("reason", "seconds", "expected"),
+    [
+        ("hw_thermal_slowdown", 300, Verdict.PASS),
+        ("hw_thermal_slowdown", 301, Verdict.INCONCLUSIVE),
+        ("hw_power_brake_slowdown", 301, Verdict.INCONCLUSIVE),
+        ("sw_thermal_slowdown", 3600, Verdict.PASS),
+        ("sw_power_cap", 10**6, Verdict.PASS),
+    ],
+)
+def test_slowed_before(reason: str, seconds: int, expected: Verdict) -> None:
+    gpu = seen(H100).gpus[0]
+    slowed = gpu.throttle.slowed_ns | {reason: Reading(seconds * 10**9)}
+    found = judged(first(seen(H100), throttle=replace(gpu.throttle, slowed_ns=slowed)))["slowdown"]
+    assert found.verdict is expected
+    assert (str(seconds) in found.seen) is (expected is Verdict.PASS and "slowdown" in reason)
+
+
+def test_slowed_before_without_reasons() -> None:
+    """What one reading lacks does not hide what another tells."""
+    gpu = seen(H100).gpus[0]
+    slowed = gpu.throttle.slowed_ns | {"hw_thermal_slowdown": Reading(3600 * 10**9)}
+    throttle = replace(gpu.throttle, slowed_ns=slowed, reasons=UNSUPPORTED)
+    found = judged(first(seen(H100), throttle=throttle))["slowdown"]
+    assert found.verdict is Verdict.INCONCLUSIVE
+    assert "60 min" in found.seen
+
+
+def wearing(own: tuple[int, int], usual: int) -> Verdict:
+    """How the first GPU is judged with these rows, correctable and not, beside seven others."""
+
+    def with_rows(gpu: Any, correctable: int, uncorrectable: int) -> Any:
+        told = {"correctable": Reading(correctable), "uncorrectable": Reading(uncorrectable)}
+        return replace(gpu, remapped_rows=replace(gpu.remapped_rows, **told))
+
+    whole = seen(H100)
+    head, *rest = whole.gpus
+    gpus = (with_rows(head, *own), *(with_rows(gpu, usual, 0) for gpu in rest))
+    return judged(replace(whole, gpus=gpus))["rows"].verdict
+
+
+@pytest.mark.parametrize(
+    ("own", "usual", "expected"),
+    [
+        ((32, 0), 0, Verdict.PASS),
+        ((33, 0), 0, Verdict.INCONCLUSIVE),
+        ((0, 33), 0, Verdict.INCONCLUSIVE),
+        ((100, 0), 10, Verdict.PASS),
+        ((101, 0), 10, Verdict.INCONCLUSIVE),
+        ((0, 512), 0, Verdict.INCONCLUSIVE),
+        ((0, 513), 0, Verdict.FAIL),
+        ((0, 513), 513, Verdict.FAIL),
+    ],
+)
+def test_rows_beside_the_peers(own: tuple[int, int], usual: int, expected: Verdict) -> None:
+    assert wearing(own, usual) is expected
+
+
+@pytest.mark.parametrize(("own", "expected"), [(1000, Verdict.PASS), (1001, Verdict.INCONCLUSIVE)])
+def test_link_errors_beside_the_peers(own: int, expected: Verdict) -> None:
+    """Where most links count 100, ten times that is unusual."""
+    whole = seen(H100)
+    for gpu in range(8):
+        for link in range(18):
+            whole = counted(whole, gpu, link, crc_errors=100)
+    assert judged(counted(whole, 0, 5, crc_errors=own))["nvlink errors"].verdict is expected

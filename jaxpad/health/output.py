@@ -67,6 +67,11 @@ NUMBERS = {
     "pcie": ("gpu_pcie_width_lanes", "Width of the PCIe link", 1.0),
     "replays": ("gpu_pcie_replays", "PCIe replays since the driver was loaded", 1.0),
     "nvlink": ("gpu_nvlinks_active", "NVLinks that are up", 1.0),
+    "nvlink errors": (
+        "gpu_nvlink_errors",
+        "Replays, recoveries, CRC and symbol errors of the NVLinks since the driver was loaded",
+        1.0,
+    ),
     "xid": ("gpu_xid_errors", "Xid errors of the GPU in the kernel's log", 1.0),
 }
 
