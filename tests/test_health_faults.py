@@ -44,12 +44,6 @@ BELOW = {
     "2.SramEccErrorStatus.aggregateUncParity": 9,
     "2.SramEccErrorStatus.bThresholdExceeded": 0,
 }
-HALF_LINKED = {
-    f"{one}.P2PStatus.{other}.2": 5
-    for one in range(8)
-    for other in range(8)
-    if one // 4 != other // 4
-}
 NORMAL = (
     Case("a power cap under load", "slowdown", Verdict.PASS, ""),
     Case("idle", "slowdown", Verdict.PASS, "", "l4"),
@@ -86,7 +80,6 @@ NORMAL = (
     Case("as many errors as all links", "nvlink errors", Verdict.PASS, "", changes=ALL_LINKS),
     Case("every GPU in a slower slot", "pcie", Verdict.PASS, "", changes=SLOTS),
     Case("SRAM errors below the threshold", "ecc", Verdict.PASS, "", changes=BELOW),
-    Case("pairs that are linked alike", "p2p", Verdict.PASS, "", changes=HALF_LINKED),
     Case(
         "the fabric manager beside NVSwitches",
         "answers",

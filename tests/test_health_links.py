@@ -12,7 +12,7 @@ from jaxpad import health
 from jaxpad.core import bounds
 from jaxpad.core.reading import Reading
 from jaxpad.core.results import Verdict
-from jaxpad.nvml import Snapshot
+from jaxpad.nvml import BusGpu, Snapshot
 from test_health_judge import UNSUPPORTED
 from test_health_machine import H100, SHOWN, first, judged, seen
 
@@ -119,6 +119,22 @@ def test_pairs() -> None:
     one = judged(pairs(whole, NONE | dict.fromkeys("1234567", 0) | {"5": 2}))["p2p"]
     assert (one.verdict, "GPU 5 (GPU not supported)" in one.seen) == (Verdict.FAIL, True)
     assert judged(pairs(whole, {}))["p2p"].verdict is Verdict.NOT_APPLICABLE
+
+
+BUS = tuple(BusGpu(f"0000:{n}b:00.0", Reading(True)) for n in range(9))
+
+
+def test_pairs_of_a_board_with_bridges() -> None:
+    """Not every pair is joined there, and a partner may be another's."""
+    whole, unknown = seen(H100), [None] * 8
+    some = judged(pairs(whole, NONE | {"1": 0}), described=unknown)["p2p"]
+    assert (some.verdict, "reaches 1 of 7" in some.seen) == (Verdict.PASS, True)
+    assert judged(pairs(whole, NONE | {"1": 0}))["p2p"].verdict is Verdict.FAIL
+    assert judged(pairs(whole, NONE), described=unknown)["p2p"].verdict is Verdict.FAIL
+    hidden = replace(SHOWN, container="docker")
+    assert judged(pairs(whole, NONE), hidden, described=unknown)["p2p"].verdict is Verdict.PASS
+    more = replace(whole, kernel=replace(whole.kernel, gpus=Reading(BUS)))
+    assert judged(pairs(more, NONE), described=unknown)["p2p"].verdict is Verdict.PASS
 
 
 def test_pairs_of_a_fabric_that_starts() -> None:

@@ -7,9 +7,11 @@ from collections import Counter
 from collections.abc import Callable
 
 from jaxpad.health.model import (
+    MODERN,
     TIMES,
     Answer,
     Gpu,
+    Node,
     absent,
     failed,
     held,
@@ -223,19 +225,21 @@ _STARTING = ("not_started", "in_progress")
 
 
 def peer_to_peer(gpu: Gpu) -> Answer:
-    """Fail: its links are up, and NVLink reaches no other GPU, or fewer than from its peers.
+    """Fail: its links are up, and NVLink does not reach another GPU that it should.
 
-    Boards where not every pair is linked are alike in how many each reaches.
+    Modules since Ampere whose number of links is known reach every other; on other boards,
+    joined by bridges or in a mesh, it must be one at least, where all GPUs can be seen.
     """
     told = _ways(gpu)
     if not told:
         return not_applicable("no NVLink is up, or the driver does not tell which pairs it joins")
     closed = {index: code for index, code in told.items() if code}
-    reached, usual = len(told) - len(closed), gpu.usual(_reached)
+    reached = len(told) - len(closed)
     if not closed:
         return passed(f"NVLink reaches all {reached} other GPUs")
-    if 0 < reached >= usual:
-        return passed(f"NVLink reaches {reached} of {len(told)} other GPUs, as from its peers")
+    if not _joined_to_all(gpu) and (reached or _in_part(gpu.node)):
+        words = "on this board not every pair is joined"
+        return passed(f"NVLink reaches {reached} of {len(told)} other GPUs: {words}")
     named = ", ".join(
         f"GPU {index} ({_NO_WAY.get(code, f'status {code}')})" for index, code in closed.items()
     )
@@ -259,9 +263,14 @@ def _ways(gpu: Gpu) -> dict[str, int]:
     }
 
 
-def _reached(gpu: Gpu) -> int | None:
-    told = _ways(gpu)
-    return sum(not code for code in told.values()) if told else None
+def _joined_to_all(gpu: Gpu) -> bool:
+    links = gpu.model.nvlink.links if gpu.model and gpu.model.nvlink else None
+    return bool(links and links.confirmed) and gpu.architecture in MODERN
+
+
+def _in_part(node: Node) -> bool:
+    """Whether some of the machine's GPUs are kept from us: a link may lead to one of those."""
+    return bool(node.facts.container or node.snapshot.unlisted)
 
 
 def active(gpu: Gpu) -> int | None:
