@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import os
+import pwd
 import shutil
 import subprocess
+import tempfile
+import warnings
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from subprocess import CompletedProcess
 
@@ -13,6 +17,7 @@ import pytest
 
 from helpers import HOME
 from jaxpad import profiles
+from jaxpad.core import child, files, paths
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="chroot is for root")
 
@@ -186,12 +191,12 @@ def test_home_stays(start: Start) -> None:
     assert start("printenv", "HOME", environ=QUIET | {"HOME": "/tmp"}).stdout == "/tmp\n"
 
 
-def made_home(start: Start, **added: str) -> str:
+def made_home(start: Start, mode: str = "700", **added: str) -> str:
     """The home that a command gets, where it must be one of its own."""
     done = start("sh", "-c", "stat -c %u:%a $HOME; echo $HOME", environ=QUIET | added)
     assert done.stderr == ""
     owner, home = done.stdout.split()
-    assert owner == f"{UID}:700"
+    assert owner == f"{UID}:{mode}"
     return home
 
 
@@ -215,22 +220,158 @@ def test_home_packages_follow(root: Path, start: Start) -> None:
     assert start("printenv", "PYTHONUSERBASE", environ=mine).stdout == "/opt/mine\n"
 
 
-@pytest.mark.parametrize("trap", ["other's", "link", "open", "file"])
-def test_home_trap(root: Path, start: Start, trap: str) -> None:
-    """What another user laid out in /tmp is not taken for ours."""
-    home = root / f"tmp/home-{UID}"
-    if trap == "link":
-        (root / "tmp/owned").mkdir()
-        os.chown(root / "tmp/owned", UID, UID)
-        home.symlink_to("/tmp/owned")
-    elif trap == "file":
-        home.touch()
+# Which folders are taken for a home: in $HOME, and the one that is made up where that is none.
+# The shell's rules and Python's are one.
+
+
+@dataclass(frozen=True)
+class Laid:
+    """What lies at a path: whose it is, who may write, and whether that is taken."""
+
+    name: str
+    taken: bool
+    owner: int = UID
+    mode: int = 0o700
+    kind: str = "folder"
+
+    def lay(self, root: Path, path: str) -> None:
+        """Lay it out; a link leads to a folder that would be taken."""
+        place = root / path.lstrip("/")
+        if self.kind == "link":
+            (root / "tmp/owned").mkdir(mode=0o700)
+            os.chown(root / "tmp/owned", UID, UID)
+            place.symlink_to("/tmp/owned")
+        elif self.kind == "pipe":
+            os.mkfifo(place)
+        elif self.kind == "file":
+            place.touch()
+        if self.kind == "folder":
+            place.mkdir()
+        if self.kind != "nothing":
+            os.chown(place, self.owner, UID, follow_symlinks=False)
+        if self.kind not in ("nothing", "link"):
+            place.chmod(self.mode)
+
+
+MADE_UP = [
+    Laid("absent", True, kind="nothing"),
+    Laid("ours", True),
+    Laid("ours, all may read", True, mode=0o755),
+    Laid("ours, its group may write", False, mode=0o770),
+    Laid("ours, all may write", False, mode=0o777),
+    Laid("ours, all may write and none remove", False, mode=0o1777),
+    Laid("another's", False, owner=99),
+    Laid("another's, all may write", False, owner=99, mode=0o777),
+    Laid("root's, all may write", False, owner=0, mode=0o1777),
+    Laid("our link", False, kind="link"),
+    Laid("another's link", False, owner=99, kind="link"),
+    Laid("our file", False, kind="file"),
+    Laid("our pipe", False, kind="pipe"),
+]
+GIVEN = [
+    Laid("absent", False, kind="nothing"),
+    Laid("ours", True),
+    Laid("ours, its group may write", True, mode=0o770),
+    Laid("ours, none may write", False, mode=0o500),
+    Laid("ours, none may enter", False, mode=0o600),
+    Laid("root's, closed", False, owner=0, mode=0o755),
+    Laid("root's, all may write and none remove", True, owner=0, mode=0o1777),
+    Laid("root's, our group may write, as fsGroup makes it", True, owner=0, mode=0o2770),
+    Laid("another's, closed", False, owner=99, mode=0o755),
+    Laid("another's, all may write", False, owner=99, mode=0o777),
+    Laid("a link to ours", True, kind="link"),
+    Laid("our file", False, kind="file"),
+]
+
+
+def in_python(root: Path, work: Callable[[], object], **variables: str) -> str:
+    """What `work` prints in `root`, as the user UID with these variables and no other."""
+
+    def there() -> None:
+        os.chroot(root)
+        os.chdir("/")
+        os.setgroups([])
+        os.setgid(UID)
+        os.setuid(UID)
+        os.environ.clear()
+        os.environ.update(variables)
+        tempfile.tempdir = None
+        os.write(1, str(work()).encode())
+
+    pwd.getpwuid(0)  # what it imports must be here before
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # pytest-xdist has a thread
+        told = child.run_fork(there, limit_s=30)
+    assert told.code == 0, told
+    return told.out.rstrip("\n")
+
+
+def cache_made() -> str:
+    """The cache folder once it is made, or why it is not."""
+    try:
+        paths.make_cache(paths.user_cache() / "effects")
+    except files.NotOurs as error:
+        return f"refused: {error.strerror}"
+    return str(paths.user_cache())
+
+
+@pytest.mark.parametrize("laid", MADE_UP, ids=lambda laid: laid.name)
+def test_home_made_up(root: Path, start: Start, laid: Laid) -> None:
+    """What somebody else may have laid out in /tmp is not taken for ours."""
+    home = f"/tmp/home-{UID}"
+    laid.lay(root, home)
+    found = in_python(root, cache_made, HOME="/nonexistent")
+    if laid.taken:
+        assert found == f"{home}/.cache/jaxpad"
+        assert made_home(start, HOME="/nonexistent", mode="755" if laid.mode == 0o755 else "700")
+        assert (root / f"tmp/home-{UID}/.cache/jaxpad/effects").stat().st_mode & 0o777 == 0o700
     else:
-        home.mkdir()
-        home.chmod(0o777)
-        os.chown(home, UID if trap == "open" else 99, UID)
-    made = made_home(start, HOME="/nonexistent")
-    assert made.startswith(f"/tmp/home-{UID}.")
+        assert found.startswith(f"refused: {home} "), found
+    got = start("sh", "-c", "echo $HOME", environ=QUIET | {"HOME": "/nonexistent"}).stdout.strip()
+    assert (got == home) is laid.taken
+    assert got == home or got.startswith(f"{home}.")
+
+
+@pytest.mark.parametrize("laid", GIVEN, ids=lambda laid: laid.name)
+def test_home_given(root: Path, start: Start, laid: Laid) -> None:
+    laid.lay(root, "/home/mine")
+    got = start("sh", "-c", "echo $HOME", environ=QUIET | {"HOME": "/home/mine"}).stdout.strip()
+    expected = "/home/mine" if laid.taken else f"/tmp/home-{UID}"
+    assert got == expected
+    found = in_python(root, cache_made, HOME="/home/mine")
+    assert found == f"{expected}/.cache/jaxpad"
+
+
+@pytest.mark.parametrize(
+    "laid", [one for one in MADE_UP if one.kind != "link"], ids=lambda laid: laid.name
+)
+@pytest.mark.parametrize("place", ["jaxpad", "jaxpad/effects"])
+def test_cache_folder(root: Path, place: str, laid: Laid) -> None:
+    """The same rules for each folder of the cache."""
+    above = root / "home/jax/.cache/jaxpad"
+    above.mkdir(parents=True, mode=0o700)
+    for one in (above.parent, above):
+        os.chown(one, UID, UID)
+    if place == "jaxpad":
+        above.rmdir()
+    laid.lay(root, f"/home/jax/.cache/{place}")
+    found = in_python(root, cache_made, HOME="/home/jax")
+    if laid.taken:
+        assert found == "/home/jax/.cache/jaxpad"
+    else:
+        assert found.startswith(f"refused: /home/jax/.cache/{place} "), found
+
+
+def test_cache_that_the_user_has_moved(root: Path) -> None:
+    (root / "tmp/large").mkdir(mode=0o700)
+    (root / "home/jax/.cache").mkdir(mode=0o700)
+    for name in ("tmp/large", "home/jax/.cache"):
+        os.chown(root / name, UID, UID)
+    (root / "home/jax/.cache/jaxpad").symlink_to("/tmp/large")
+    assert in_python(root, cache_made, HOME="/home/jax") == "/home/jax/.cache/jaxpad"
+    assert (root / "tmp/large/effects").is_dir()
+    (root / "tmp/large").chmod(0o777)
+    assert in_python(root, cache_made, HOME="/home/jax").startswith("refused: /tmp/large ")
 
 
 def test_home_nowhere(root: Path, start: Start) -> None:

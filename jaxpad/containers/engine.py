@@ -327,10 +327,10 @@ def cache_folder(image: Image) -> Path:
 def make_private(folder: Path) -> None:
     """Make the folder with mode 0700: the engine would make it root's, and readable by all.
 
-    Raises UsageError where it cannot be made or is another user's.
+    Raises UsageError where it cannot be made, is another user's, or others may write there.
     """
     try:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        paths.make_cache(folder)
         folder.chmod(0o700)
     except OSError as error:
         raise UsageError(

@@ -222,6 +222,45 @@ def _too_large(most: int) -> str:
     return f"larger than the {size} it may have"
 
 
+# Folders that are used only where nobody else can write into them: what lies there is believed.
+
+
+def not_ours(folder: Path) -> str:
+    """Why a folder is not this user's alone, empty where it is; OSError where there is none.
+
+    A symbolic link is none. docker/entrypoint has the same rule; tests/test_entrypoint.py holds
+    the two to one table.
+    """
+    found = folder.lstat()
+    if not stat.S_ISDIR(found.st_mode):
+        return f"{folder} is {kind(found.st_mode)}, not a folder"
+    if found.st_uid != os.geteuid():
+        return f"{folder} belongs to user {found.st_uid}, not to {os.geteuid()}"
+    if found.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
+        return f"{folder} may be written by others: look through it, then chmod go-w"
+    return ""
+
+
+class NotOurs(PermissionError):
+    """A folder that is another user's, or that others may write into; `strerror` says which."""
+
+    def __init__(self, why: str) -> None:
+        super().__init__(errno.EPERM, why)
+
+
+def make_ours(folder: Path) -> None:
+    """Make the folder and what lacks above it, for this user alone (mode 0700).
+
+    Raises OSError where that cannot be; NotOurs for one that is there and is not.
+    """
+    above = [one for one in folder.parents if not one.exists()]
+    for one in (*reversed(above), folder):
+        with contextlib.suppress(FileExistsError):
+            one.mkdir(mode=0o700)
+    if why := not_ours(folder):
+        raise NotOurs(why)
+
+
 # Metrics for Prometheus, by way of node_exporter's textfile collector.
 #
 # https://prometheus.io/docs/instrumenting/exposition_formats/: no time stamps, as the

@@ -171,19 +171,58 @@ def user_cache() -> Path:
     """The user's cache folder for jaxpad: $XDG_CACHE_HOME/jaxpad or ~/.cache/jaxpad.
 
     Source: the XDG base directory specification, which says to ignore a relative path.
+    It need not be there; `make_cache` makes it, and says where it is not to be trusted.
     """
     base = Path(os.environ.get("XDG_CACHE_HOME") or "")
     return (base if base.is_absolute() else _home_folder() / ".cache") / "jaxpad"
 
 
+def make_cache(folder: Path) -> None:
+    """Make a folder in `user_cache()`; each from there on is this user's alone.
+
+    What is kept there runs: compiled programs, packages.
+
+    Raises OSError where it cannot be made; files.NotOurs where one is another user's, or others
+    may write into it.
+    """
+    base, made_up = user_cache(), _made_up_home()
+    if base.is_relative_to(made_up):
+        files.make_ours(made_up)
+    base.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    below = [one for one in (folder, *folder.parents) if one.is_relative_to(base)]
+    for one in reversed(below):
+        files.make_ours(one.resolve() if one == base else one)  # the user may have moved it
+
+
 def _home_folder() -> Path:
     """The user's home; a folder of their own under /tmp for a uid that has none."""
-    try:
-        return Path.home()
-    except RuntimeError:
-        import tempfile  # here: what starts a child must be light
+    return next(filter(_is_home, map(Path, _homes())), _made_up_home())
 
-        return Path(tempfile.gettempdir()) / f"home-{os.getuid()}"
+
+def _homes() -> list[str]:
+    """$HOME, and what the system says, as for root by way of sudo."""
+    import pwd  # here: what starts a child must be light
+
+    try:
+        return [os.environ.get("HOME", ""), pwd.getpwuid(os.geteuid()).pw_dir]
+    except KeyError:
+        return [os.environ.get("HOME", "")]
+
+
+def _is_home(folder: Path) -> bool:
+    """A folder that we may write into, and that is ours or root's: as docker/entrypoint asks."""
+    try:
+        theirs = folder.stat().st_uid not in (0, os.geteuid())
+    except (OSError, ValueError):
+        return False
+    writable = folder.is_dir() and os.access(folder, os.W_OK | os.X_OK)
+    return folder.is_absolute() and writable and not theirs
+
+
+def _made_up_home() -> Path:
+    import tempfile  # here: what starts a child must be light
+
+    return Path(tempfile.gettempdir()) / f"home-{os.geteuid()}"
 
 
 # TOML files, whoever wrote them.

@@ -7,6 +7,7 @@ import functools as ft
 import hashlib
 import json
 import queue
+import sys
 import threading
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -190,6 +191,8 @@ def get(key: str) -> Any:
 
     No entry is believed for its name: whoever uses it checks what it holds.
     """
+    if not _is_ours():
+        return None
     try:
         return loads(files.read_plain(folder() / f"{key}.json").decode("utf-8"))
     except (OSError, ValueError, RecursionError):
@@ -198,11 +201,29 @@ def get(key: str) -> Any:
 
 def put(key: str, value: Any) -> None:
     """Keep an answer. Written whole or not at all; a folder that takes no files is no error."""
+    if not _is_ours():
+        return
     try:
-        folder().mkdir(parents=True, exist_ok=True)
         files.write_whole(folder() / f"{key}.json", json.dumps(value))
     except OSError:
         return
+
+
+def _is_ours() -> bool:
+    """Whether the folder can be used and trusted; why not is said once."""
+    try:
+        paths.make_cache(folder())
+    except files.NotOurs as error:
+        _warn(f"nothing is kept or taken from {folder()}: {error.strerror}")
+        return False
+    except OSError:
+        return False
+    return True
+
+
+@ft.cache
+def _warn(words: str) -> None:
+    sys.stderr.write(f"jaxpad: {words}\n")
 
 
 def stored(key: str) -> Outcome | None:

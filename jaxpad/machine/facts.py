@@ -157,7 +157,7 @@ def gather(
         driver=driver,
         packages=devices.installed(),
         cache=cache,
-        cache_problem=None if is_url(cache) else host.unwritable(Path(cache)),
+        cache_problem=_cache_problem(cache, environ),
         profile=profile or profiles.in_force(environ),
         asked_environ=relevant(environ),
         expect=expect,
@@ -194,6 +194,18 @@ def cache_folder(environ: Mapping[str, str]) -> str:
     own = environ.get("JAX_COMPILATION_CACHE_DIR")
     version = devices.installed().get("jaxlib", "none")
     return own or str(paths.user_cache() / f"jax-{version}")
+
+
+def _cache_problem(cache: str, environ: Mapping[str, str]) -> str | None:
+    """Why JAX's cache is not used; the user's own need only be writable."""
+    if is_url(cache):
+        return None
+    if not environ.get("JAX_COMPILATION_CACHE_DIR"):
+        try:
+            paths.make_cache(Path(cache))
+        except OSError as error:
+            return error.strerror or str(error)
+    return host.unwritable(Path(cache))
 
 
 def start_jax(facts: Facts, environ: Mapping[str, str]) -> Facts:
