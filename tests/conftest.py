@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from pathlib import Path
 
 import pytest
@@ -33,6 +34,9 @@ __all__ = [
     "slurm",
     "slurm_of_session",
 ]
+# What is started in the background ignores Ctrl-C, and under nohup a hang-up; tests send both.
+signal.signal(signal.SIGINT, signal.default_int_handler)
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
 properties.register()  # before any test is read: settings are taken then
 
 

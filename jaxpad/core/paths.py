@@ -215,7 +215,8 @@ def _is_home(folder: Path) -> bool:
         theirs = folder.stat().st_uid not in (0, os.geteuid())
     except (OSError, ValueError):
         return False
-    writable = folder.is_dir() and os.access(folder, os.W_OK | os.X_OK)
+    # With the rights that we have, not with those of who started us: capabilities count.
+    writable = folder.is_dir() and os.access(folder, os.W_OK | os.X_OK, effective_ids=True)
     return folder.is_absolute() and writable and not theirs
 
 
