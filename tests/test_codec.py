@@ -81,6 +81,12 @@ def test_what_does_not_fit_is_named(changes: dict[str, Any], told: str) -> None:
     assert told in str(caught.value)
 
 
+@pytest.mark.parametrize("kind", [Inner | str, Inner | int | None, set[int]])
+def test_what_it_cannot_tell_apart_has_no_reader(kind: Any) -> None:
+    with pytest.raises(TypeError, match="the codec has no reader of"):
+        codec._reader(kind)
+
+
 LIMITS = Limits(text=5, entries=2, number=100.0)
 BEYOND = [
     ({"names": {"a": 101}}, "it.names.a is too large a number"),

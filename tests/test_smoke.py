@@ -243,6 +243,8 @@ def test_read_only_cache(tmp_path: Path) -> None:
     home.mkdir()
     locked = unshared(f"mount -t tmpfs -o ro tmpfs {home}")
     only = ("-k", "cache_writable or arrays")
+    other = {"XDG_CACHE_HOME": "", "HOME": str(home)}
+    assert smoke(tmp_path / "other", *only, wrap=locked, **other).code == 0
     run = smoke(tmp_path / "out", *only, wrap=locked, XDG_CACHE_HOME=str(home))
     assert run.code == 1, run.stderr
     assert "Read-only file system" in run.check("test_cache_writable")["reason"]

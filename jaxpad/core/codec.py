@@ -118,7 +118,7 @@ def _reader(kind: Any, limits: Limits | None = None) -> Reader:
         return _mapping(_reader(arguments[1], limits), limits)
     if isinstance(kind, enum.EnumType):
         return _member(kind)
-    if not _SCALARS.issuperset(arguments or (kind,)):
+    if kind not in _SCALARS:
         raise TypeError(f"the codec has no reader of {kind}")
     return _scalar(kind, limits)
 
@@ -128,6 +128,8 @@ def _union(kind: Any, arguments: tuple[Any, ...], limits: Limits | None) -> Read
     found = [each for each in arguments if each not in _SCALARS]
     if not found:
         return _scalar(kind, limits)
+    if len(arguments) > 2 or types.NoneType not in arguments:
+        raise TypeError(f"the codec has no reader of {kind}")
     reader = _reader(found[0], limits)
     return lambda value: None if value is None else reader(value)
 

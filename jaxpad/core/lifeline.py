@@ -127,6 +127,7 @@ def interruptible() -> Iterator[None]:
     came: list[int] = []
 
     def interrupt(number: int, _frame: FrameType | None) -> None:
+        """Raise it once; within `undisturbed` the end of that block does."""
         if _undisturbed.depth:
             _undisturbed.pending = number
             return
