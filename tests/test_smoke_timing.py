@@ -77,7 +77,7 @@ sys.path.insert(0, "smoke_tests")
 import test_debugging, test_environment, test_jit, test_profile
 
 folder = Path(sys.argv[1])
-started = SimpleNamespace(started=SimpleNamespace(error=None))
+started = SimpleNamespace(started=SimpleNamespace(error=None), not_started=None)
 told = {}
 for name, check in {
     "jdb": lambda: test_debugging.drive_jdb(folder, "continue"),
